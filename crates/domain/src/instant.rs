@@ -1,0 +1,136 @@
+//! Instants in microseconds UTC, and the calendar date that counts for money.
+
+use std::fmt;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Span, Timestamp};
+use thiserror::Error;
+
+/// How far in the future a stated date may lie before it is refused: clocks of two companies differ by seconds.
+pub const STATED_AHEAD_MICROS_MAX: i64 = 5 * 60 * 1_000_000;
+
+/// The zone whose calendar date is the value date of a payment.
+const VALUE_DATE_ZONE: &str = "Europe/Berlin";
+
+/// A point in time, in microseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Instant(i64);
+
+/// An instant or a calculation with one lies outside the years that can be represented.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("the instant is out of range")]
+pub struct InstantOutOfRange;
+
+impl Instant {
+    /// An instant from microseconds since the epoch.
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since the epoch.
+    #[must_use]
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since the epoch, rounded towards the past: a block's time is in seconds.
+    #[must_use]
+    pub const fn seconds_floor(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+
+    /// An instant from a parsed timestamp; anything finer than a microsecond is cut off.
+    #[must_use]
+    pub fn from_timestamp(timestamp: Timestamp) -> Self {
+        Self(timestamp.as_microsecond())
+    }
+
+    /// Parses RFC 3339 with an offset.
+    ///
+    /// # Errors
+    /// The text is not an RFC 3339 timestamp with an offset.
+    pub fn parse(text: &str) -> Result<Self, InstantOutOfRange> {
+        text.parse::<Timestamp>().map(Self::from_timestamp).map_err(|_| InstantOutOfRange)
+    }
+
+    /// This instant later by `micros`.
+    ///
+    /// # Errors
+    /// The sum cannot be represented.
+    pub fn checked_add_micros(self, micros: i64) -> Result<Self, InstantOutOfRange> {
+        self.0.checked_add(micros).map(Self).ok_or(InstantOutOfRange)
+    }
+
+    /// This instant later by a calendar span in UTC (`P30D`, `P1M`, `PT6H`).
+    ///
+    /// # Errors
+    /// The sum cannot be represented.
+    pub fn checked_add_span(self, span: Span) -> Result<Self, InstantOutOfRange> {
+        let timestamp = Timestamp::from_microsecond(self.0).map_err(|_| InstantOutOfRange)?;
+        let later = timestamp.to_zoned(TimeZone::UTC).checked_add(span).map_err(|_| InstantOutOfRange)?;
+        Ok(Self::from_timestamp(later.timestamp()))
+    }
+
+    /// Whether a date stated by a client lies further ahead of `now` than clocks may differ.
+    #[must_use]
+    pub const fn is_too_far_ahead_of(self, now: Self) -> bool {
+        self.0.saturating_sub(now.0) > STATED_AHEAD_MICROS_MAX
+    }
+
+    /// The calendar date in Europe/Berlin: the value date of a payment received at this instant.
+    ///
+    /// # Errors
+    /// The instant is outside the years the calendar knows, or the zone's rules are missing.
+    pub fn value_date(self) -> Result<Date, InstantOutOfRange> {
+        let zone = TimeZone::get(VALUE_DATE_ZONE).map_err(|_| InstantOutOfRange)?;
+        let timestamp = Timestamp::from_microsecond(self.0).map_err(|_| InstantOutOfRange)?;
+        Ok(timestamp.to_zoned(zone).date())
+    }
+}
+
+/// RFC 3339 with six digits and a numeric offset, as the guide writes it: `2025-03-12T07:14:13.630308+00:00`.
+impl fmt::Display for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Timestamp::from_microsecond(self.0) {
+            Ok(timestamp) => write!(f, "{}+00:00", timestamp.strftime("%Y-%m-%dT%H:%M:%S.%6f")),
+            Err(_) => write!(f, "{}us", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guides_timestamp_is_written_back_to_the_letter() {
+        let text = "2025-03-12T07:14:13.630308+00:00";
+        assert_eq!(Instant::parse(text).unwrap().to_string(), text);
+        let other_offset = Instant::parse("2025-03-12T08:14:13.630308+01:00").unwrap();
+        assert_eq!(other_offset.to_string(), text);
+    }
+
+    #[test]
+    fn the_value_date_is_the_berlin_date() {
+        for (instant, date) in [
+            ("2025-03-11T22:59:59Z", "2025-03-11"),
+            ("2025-03-11T23:00:00Z", "2025-03-12"),
+            ("2025-07-31T21:59:59Z", "2025-07-31"),
+            ("2025-07-31T22:00:00Z", "2025-08-01"),
+            ("2025-12-31T23:00:00Z", "2026-01-01"),
+            ("2028-02-28T23:00:00Z", "2028-02-29"),
+        ] {
+            assert_eq!(Instant::parse(instant).unwrap().value_date().unwrap().to_string(), date, "{instant}");
+        }
+    }
+
+    #[test]
+    fn a_stated_date_may_lie_five_minutes_ahead_and_no_more() {
+        let now = Instant::from_micros(1_000_000);
+        let at_limit = now.checked_add_micros(STATED_AHEAD_MICROS_MAX).unwrap();
+        assert!(!at_limit.is_too_far_ahead_of(now));
+        assert!(at_limit.checked_add_micros(1).unwrap().is_too_far_ahead_of(now));
+    }
+}

@@ -1,0 +1,224 @@
+//! Products: what units are sold of, and how many may exist.
+
+use crate::ids::{IssuerId, ListingId, OrganisationId, ProductId};
+use crate::instant::Instant;
+use crate::money::{Money, Percent};
+use crate::refusal::Refusal;
+use crate::text::Name;
+use crate::units::Units;
+use crate::wallet::EvmAddress;
+
+/// The legal form of a product.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProductType {
+    /// A share in a company.
+    DigitalCompanyShare,
+    /// A bond.
+    Bond,
+    /// A subordinated loan.
+    SubordinatedLoan,
+    /// A participation paper.
+    ParticipationPaper,
+    /// A participation right.
+    ParticipationRight,
+    /// An alternative investment fund.
+    Aif,
+    /// A debt security.
+    DebtSecurity,
+    /// A convertible bond.
+    ConvertibleBond,
+    /// A share in a fund.
+    FundShare,
+}
+
+impl ProductType {
+    /// Every type, in the order of the documentation.
+    pub const ALL: [Self; 9] = [
+        Self::DigitalCompanyShare,
+        Self::Bond,
+        Self::SubordinatedLoan,
+        Self::ParticipationPaper,
+        Self::ParticipationRight,
+        Self::Aif,
+        Self::DebtSecurity,
+        Self::ConvertibleBond,
+        Self::FundShare,
+    ];
+
+    /// The word used on the wire and in storage.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::DigitalCompanyShare => "DIGITAL_COMPANY_SHARE",
+            Self::Bond => "BOND",
+            Self::SubordinatedLoan => "SUBORDINATED_LOAN",
+            Self::ParticipationPaper => "PARTICIPATION_PAPER",
+            Self::ParticipationRight => "PARTICIPATION_RIGHT",
+            Self::Aif => "AIF",
+            Self::DebtSecurity => "DEBT_SECURITY",
+            Self::ConvertibleBond => "CONVERTIBLE_BOND",
+            Self::FundShare => "FUND_SHARE",
+        }
+    }
+
+    /// The type a word names.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+}
+
+/// How a product pays interest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Interest {
+    /// It bears none.
+    None,
+}
+
+/// Where a product's token contract stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Token {
+    /// The deployment is ordered; credits wait for it.
+    Deploying,
+    /// The contract's code stands at this address in a finalized block.
+    Deployed(EvmAddress),
+}
+
+/// What an issuer states about a product when it is created. It does not change afterwards.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProductTerms {
+    /// Shown everywhere and written into the token contract.
+    pub name: Name,
+    /// 1–11 alphanumerics, the token's symbol.
+    pub asset_code: AssetCode,
+    /// The legal form.
+    pub product_type: ProductType,
+    /// Whether it is a crypto security under eWpG.
+    pub ewpg: bool,
+    /// The International Securities Identification Number, where there is one.
+    pub isin: Option<String>,
+    /// The most units that may ever be issued, equal to the issuance document.
+    pub issuable_units_max: Units,
+    /// Primary-market investments must be a multiple of it.
+    pub step_size: Units,
+    /// The agio that campaigns take over unless they state their own.
+    pub agio_percent: Percent,
+    /// Nominal per unit, where the issuance document states one.
+    pub nominal_value: Option<Money>,
+    /// How it pays interest.
+    pub interest: Interest,
+    /// Whether investments need an outside review after KYC.
+    pub outside_review: bool,
+    /// Whether stated dates must be in order (signed, accepted, paid).
+    pub strict_dates: bool,
+    /// Holders cannot transfer before this instant.
+    pub lock_in_until: Option<Instant>,
+    /// SHA-256 of the issuance document, written into the token contract.
+    pub terms_hash: [u8; 32],
+}
+
+/// The human-readable identifier on the ledger: 1–11 ASCII alphanumerics.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct AssetCode(String);
+
+impl AssetCode {
+    /// Reads an asset code; `None` unless it is 1–11 ASCII letters or digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=11).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A product with what its campaigns have taken of it.
+///
+/// Invariant: `reserved` is the sum over its campaigns of (active: allocation; inactive: units used), and never more
+/// than `terms.issuable_units_max`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Product {
+    /// Its id.
+    pub id: ProductId,
+    /// The issuer-side organisation that owns it.
+    pub organisation_id: OrganisationId,
+    /// The legal entity that issues it.
+    pub issuer_id: IssuerId,
+    /// What was stated.
+    pub terms: ProductTerms,
+    /// Units its campaigns hold.
+    pub reserved: Units,
+    /// Campaigns created so far; the next one's index is one more.
+    pub campaigns_created: u32,
+    /// Its token contract.
+    pub token: Token,
+    /// When it was created.
+    pub created_at: Instant,
+    /// Raised by every change of the row.
+    pub version: u64,
+}
+
+impl Product {
+    /// Takes units for a campaign.
+    ///
+    /// # Errors
+    /// [`Refusal::ProductTotalExceeded`] where the campaigns together would hold more than the product's total.
+    pub fn reserve(&mut self, units: Units) -> Result<(), Refusal> {
+        let available = self.terms.issuable_units_max.saturating_sub(self.reserved);
+        match self.reserved.checked_add(units) {
+            Some(reserved) if reserved <= self.terms.issuable_units_max => {
+                self.reserved = reserved;
+                Ok(())
+            }
+            Some(_) | None => Err(Refusal::ProductTotalExceeded { requested: units, available }),
+        }
+    }
+
+    /// Gives units back that a campaign no longer holds.
+    ///
+    /// # Errors
+    /// More would be given back than is held: the rows contradict each other.
+    pub fn release(&mut self, units: Units) -> Result<(), Inconsistent> {
+        self.reserved = self.reserved.checked_sub(units).ok_or(Inconsistent("product.reserved"))?;
+        Ok(())
+    }
+}
+
+/// Two stored facts contradict each other: a broken invariant, answered with 500 and never repaired in silence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("stored facts contradict each other at {0}")]
+pub struct Inconsistent(pub &'static str);
+
+/// The permission of a platform's accounts to hold a product; a campaign needs one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listing {
+    /// Its id.
+    pub id: ListingId,
+    /// The product.
+    pub product_id: ProductId,
+    /// The distribution platform.
+    pub platform_id: OrganisationId,
+    /// When it was made.
+    pub created_at: Instant,
+}
+
+/// The legal entity behind products.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Issuer {
+    /// Its id.
+    pub id: IssuerId,
+    /// The issuer-side organisation that manages it.
+    pub organisation_id: OrganisationId,
+    /// Its company name.
+    pub company_name: Name,
+    /// The court or office that keeps its commercial register.
+    pub commercial_register: Name,
+    /// Its number there.
+    pub commercial_register_number: Name,
+    /// When it was created.
+    pub created_at: Instant,
+}
