@@ -133,7 +133,7 @@ impl Campaign {
         if units > terms.max_number_of_tokens {
             broken.push(Refusal::AboveMaxNumberOfTokens { units, max: terms.max_number_of_tokens });
         }
-        if units.get() % product.terms.step_size.get().max(1) != 0 {
+        if !units.get().is_multiple_of(product.terms.step_size.get().max(1)) {
             broken.push(Refusal::NotAMultipleOfStepSize { units, step_size: product.terms.step_size });
         }
         match terms.rule {

@@ -193,7 +193,7 @@ impl Refusal {
     }
 
     fn measured(&self) -> (Option<String>, Option<String>) {
-        fn pair(limit: impl ToString, actual: impl ToString) -> (Option<String>, Option<String>) {
+        fn pair<L: ToString + ?Sized, A: ToString + ?Sized>(limit: &L, actual: &A) -> (Option<String>, Option<String>) {
             (Some(limit.to_string()), Some(actual.to_string()))
         }
         match self {

@@ -1,0 +1,12 @@
+//! The ledger crate from outside, on the real contracts.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::needless_pass_by_value, reason = "JSON parameters are written where they are given")]
+
+mod contract;
+mod faults;
+mod file;
+mod node;
+mod rpc_view;
+mod speed;
+mod world;

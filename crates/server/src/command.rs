@@ -1,0 +1,269 @@
+//! The command line.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use domain::ids::ClientId;
+use domain::organisation::OrganisationKind;
+use domain::text::Name;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::handout::Handout;
+use crate::http::{Doors, openapi_document};
+use crate::jobs::head;
+use crate::operations::client::{CreateClient, RevokeClient};
+use crate::operations::organisation::CreateOrganisation;
+use crate::program::{Office, Running, Settings};
+use crate::{demo, verify};
+
+/// Why a command did not do its work. It is shown to the person who called it.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// An open registrar's platform for the primary market of crypto securities.
+#[derive(Debug, Parser)]
+#[command(name = "scrip", version)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts a sandbox, plays the guide in it over HTTP, and stays up.
+    Demo(DemoArgs),
+    /// Starts a sandbox: embedded database and ledger, first inhabitants, a clock that can be turned.
+    Sandbox(SandboxArgs),
+    /// Serves a data folder without the sandbox's doors and inhabitants.
+    Serve(ServeArgs),
+    /// Creates and revokes API clients. Works while a server runs on the same data.
+    #[command(subcommand)]
+    Client(ClientCommand),
+    /// Checks the journal, every row, the register and the ledger of a data folder against each other.
+    Verify(DataArgs),
+    /// Prints the OpenAPI file.
+    Openapi,
+}
+
+#[derive(Debug, Args)]
+struct DataArgs {
+    /// Where everything is kept.
+    #[arg(long, default_value = "scrip-data")]
+    data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Where HTTP is served; port 0 takes a free one.
+    #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))]
+    listen: SocketAddr,
+    /// Whether clients are limited.
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    rate_limit: Switch,
+    /// Serves the embedded ledger as JSON-RPC on a loopback address.
+    #[arg(long)]
+    ledger_rpc: Option<SocketAddr>,
+    /// Blocks that must follow one until it counts as final on the embedded ledger.
+    #[arg(long, default_value_t = 1)]
+    finality_blocks: u64,
+}
+
+#[derive(Debug, Args)]
+struct SandboxArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+    /// Writes addresses, credentials and ids to this file when the sandbox is ready.
+    #[arg(long)]
+    handout: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    #[command(flatten)]
+    sandbox: SandboxArgs,
+    /// Plays the guide against this Scrip (the guide's {URL}) with the credentials of --handout, and starts none.
+    #[arg(long, requires = "handout")]
+    url: Option<String>,
+    /// Ends after the guide instead of staying up.
+    #[arg(long)]
+    once: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum ClientCommand {
+    /// Makes a client, and its organisation where it is new; prints `{client_id, client_secret, organisation_id}`.
+    Create {
+        /// Which API it calls.
+        #[arg(long, value_enum)]
+        kind: Kind,
+        /// The organisation it acts for.
+        #[arg(long)]
+        organisation: String,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Revokes a client and every token it holds.
+    Revoke {
+        /// The client.
+        #[arg(long)]
+        client_id: uuid::Uuid,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Kind {
+    Issuer,
+    Distributor,
+    Registrar,
+}
+
+impl ServeArgs {
+    fn settings(&self, doors: Doors) -> Settings {
+        Settings {
+            data: self.data.data.clone(),
+            listen: self.listen,
+            is_rate_limited: self.rate_limit == Switch::On,
+            doors,
+            ledger_rpc: self.ledger_rpc,
+            finality_blocks: self.finality_blocks,
+        }
+    }
+}
+
+impl CommandLine {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub async fn run(self) -> Result<ExitCode, Failure> {
+        match self.command {
+            Command::Demo(args) => run_demo(args).await,
+            Command::Sandbox(args) => run_sandbox(args).await,
+            Command::Serve(args) => run_serve(args).await,
+            Command::Client(ClientCommand::Create { kind, organisation, data }) => {
+                create_client(kind, &organisation, &data.data).await
+            }
+            Command::Client(ClientCommand::Revoke { client_id, data }) => {
+                revoke_client(ClientId::new(client_id), &data.data).await
+            }
+            Command::Verify(args) => run_verify(&args.data).await,
+            Command::Openapi => {
+                print!("{}", openapi_document()?);
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+async fn run_sandbox(args: SandboxArgs) -> Result<ExitCode, Failure> {
+    let (running, handout) = start_sandbox(&args).await?;
+    println!("Scrip sandbox on {}   docs: {}/docs   data: {}", handout.url, handout.url, args.serve.data.data.display());
+    println!("{}", serde_json::to_string_pretty(&handout)?);
+    until_stopped().await?;
+    running.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_serve(args: ServeArgs) -> Result<ExitCode, Failure> {
+    let running = Running::start(&args.settings(Doors::Production)).await?;
+    println!("Scrip on http://{}/api", running.address);
+    until_stopped().await?;
+    running.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_demo(args: DemoArgs) -> Result<ExitCode, Failure> {
+    if let (Some(url), Some(path)) = (&args.url, &args.sandbox.handout) {
+        let handout = Handout { url: url.clone(), ..Handout::read(path)? };
+        demo::play(&handout, None).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (running, handout) = start_sandbox(&args.sandbox).await?;
+    demo::play(&handout, Some(&running)).await?;
+    if !args.once {
+        println!("\nThe sandbox stays up on {} (docs: {}/docs). Ctrl-C ends it.", handout.url, handout.url);
+        until_stopped().await?;
+    }
+    running.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn start_sandbox(args: &SandboxArgs) -> Result<(Running, Handout), Failure> {
+    let running = Running::start(&args.serve.settings(Doors::Sandbox)).await?;
+    let inhabitants = running.inhabitants.as_ref().ok_or("a sandbox has inhabitants")?;
+    let handout = Handout::of(inhabitants, running.address);
+    if let Some(path) = &args.handout {
+        handout.write(path)?;
+    }
+    Ok((running, handout))
+}
+
+async fn create_client(kind: Kind, organisation: &str, data: &Path) -> Result<ExitCode, Failure> {
+    let kind = match kind {
+        Kind::Issuer => OrganisationKind::Issuer,
+        Kind::Distributor => OrganisationKind::Distributor,
+        Kind::Registrar => OrganisationKind::Registrar,
+    };
+    let name = Name::parse(organisation)?;
+    let office = Office::open(data)?;
+    let known = office.archive.organisation_by_name(kind, name.as_str())?;
+    let organisation = match known {
+        Some(organisation) => organisation,
+        None => office.desk.run(CreateOrganisation { kind, name }, office.clock.now()).await?,
+    };
+    let created = office.desk.run(CreateClient { organisation_id: organisation.id }, office.clock.now()).await?;
+    let shown = serde_json::json!({
+        "client_id": created.client.id.uuid(),
+        "client_secret": created.secret,
+        "organisation_id": organisation.id.uuid(),
+    });
+    println!("{shown}");
+    close(office, data).await
+}
+
+async fn revoke_client(client_id: ClientId, data: &Path) -> Result<ExitCode, Failure> {
+    let office = Office::open(data)?;
+    office.desk.run(RevokeClient { client_id }, office.clock.now()).await?;
+    println!("{}", serde_json::json!({ "client_id": client_id.uuid(), "revoked": true }));
+    close(office, data).await
+}
+
+async fn close(office: Office, data: &Path) -> Result<ExitCode, Failure> {
+    let path = head::default_path(data);
+    tokio::task::spawn_blocking(move || office.close(&path)).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_verify(data: &Path) -> Result<ExitCode, Failure> {
+    match verify::verify(data).await {
+        Ok(report) => {
+            println!("{report}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(difference) => {
+            println!("does not hold: {difference}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+async fn until_stopped() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _terminated = terminate.recv() => {}
+        _interrupted = interrupt.recv() => {}
+    }
+    Ok(())
+}

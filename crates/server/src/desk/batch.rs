@@ -1,0 +1,254 @@
+//! One batch: load, decide, record, commit, answer; and what happens when the engine says no.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use domain::ids::{BatchId, InvestorId};
+use domain::instant::Instant;
+use domain::journal::{Head, SubjectKey};
+use store::{Answer, Book, Record, StoreError, Wanted, Writer};
+use tokio::sync::{Notify, watch};
+
+use super::work::{Found, ToRemember, Work};
+use super::{DeskCounts, DeskError, Rendered};
+use crate::clock::day_of;
+use crate::entropy::Entropy;
+use crate::keyring::{self, Keyring};
+use crate::operations::Context;
+
+/// How often a busy engine is asked again, and how long the desk waits before each time, in milliseconds. Together about
+/// three seconds.
+const BUSY_WAITS_MS: [u64; 8] = [10, 20, 50, 100, 250, 500, 1_000, 1_000];
+
+/// The working part of the desk.
+#[derive(Debug)]
+pub(super) struct Batches<W> {
+    writer: W,
+    keyring: Keyring,
+    entropy: Entropy,
+    counts: Arc<DeskCounts>,
+    head: watch::Sender<Option<Head>>,
+    instructions_queued: Arc<Notify>,
+}
+
+/// What a decided batch leaves to be written.
+struct Decided {
+    book: Book,
+    record: Record,
+    head: Head,
+    queued_instructions: bool,
+}
+
+/// Why a batch was not decided.
+enum Undecided {
+    /// The engine could not load.
+    Store(StoreError),
+    /// This command panicked or found stored facts that contradict each other.
+    Broken(usize),
+}
+
+impl<W: Writer> Batches<W> {
+    pub fn new(
+        writer: W,
+        keyring: Keyring,
+        entropy: Entropy,
+        counts: Arc<DeskCounts>,
+        head: watch::Sender<Option<Head>>,
+        instructions_queued: Arc<Notify>,
+    ) -> Self {
+        Self { writer, keyring, entropy, counts, head, instructions_queued }
+    }
+
+    /// Works off a batch. A batch that the engine refuses is halved, so that one command cannot hurt its neighbours.
+    pub async fn process(&mut self, batch: Vec<Box<dyn Work>>) {
+        let mut open = vec![batch];
+        while let Some(mut batch) = open.pop() {
+            match self.attempt(&mut batch).await {
+                Ok(()) => settle_all(batch, Ok(())),
+                Err(Undecided::Broken(index)) => {
+                    batch.remove(index).settle(Err(DeskError::Failed));
+                    if !batch.is_empty() {
+                        open.push(batch);
+                    }
+                }
+                Err(Undecided::Store(error)) => {
+                    let unavailable = matches!(error, StoreError::Busy | StoreError::Unreachable(_) | StoreError::Full);
+                    if unavailable {
+                        tracing::warn!(%error, commands = batch.len(), "the database takes no writes");
+                        settle_all(batch, Err(DeskError::Unavailable));
+                    } else if batch.len() == 1 {
+                        tracing::error!(%error, "a command failed in the database");
+                        settle_all(batch, Err(DeskError::Failed));
+                    } else {
+                        tracing::warn!(%error, commands = batch.len(), "a batch failed in the database and is halved");
+                        let later = batch.split_off(batch.len() / 2);
+                        // The last pushed is worked off first: arrival order stays.
+                        open.push(later);
+                        open.push(batch);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attempt(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), Undecided> {
+        let batch_id = BatchId::new(uuid::Builder::from_random_bytes(self.entropy.bytes()).into_uuid());
+        let mut waits_ms = BUSY_WAITS_MS.iter();
+        loop {
+            let error = match self.attempt_once(batch, batch_id).await {
+                Ok(()) => return Ok(()),
+                Err(Undecided::Broken(index)) => {
+                    self.writer.rollback().await;
+                    return Err(Undecided::Broken(index));
+                }
+                Err(Undecided::Store(error)) => error,
+            };
+            self.writer.rollback().await;
+            let may_pass = match &error {
+                StoreError::CommitUnknown => {
+                    if self.writer.has_committed(batch_id).await.unwrap_or(false) {
+                        return Ok(());
+                    }
+                    true
+                }
+                StoreError::Busy | StoreError::Conflict(_) => true,
+                StoreError::Unreachable(_)
+                | StoreError::Full
+                | StoreError::Constraint(_)
+                | StoreError::Inconsistent { .. }
+                | StoreError::Engine(_) => false,
+            };
+            match waits_ms.next() {
+                Some(pause_ms) if may_pass => tokio::time::sleep(Duration::from_millis(*pause_ms)).await,
+                Some(_) | None => return Err(Undecided::Store(error)),
+            }
+        }
+    }
+
+    async fn attempt_once(&mut self, batch: &mut [Box<dyn Work>], batch_id: BatchId) -> Result<(), Undecided> {
+        let newest = batch.iter().map(|work| work.now()).max().unwrap_or(Instant::from_micros(0));
+        let mut wanted = Wanted { answers_day: day_of(newest), ..Wanted::default() };
+        for work in batch.iter() {
+            work.want(&mut wanted);
+        }
+        let book = self.writer.load(&wanted).await.map_err(Undecided::Store)?;
+        let decided = self.decide(batch, book, Record::new(batch_id, day_of(newest)))?;
+        self.writer.commit(&decided.book, &decided.record).await.map_err(Undecided::Store)?;
+        self.counts.commits.fetch_add(1, Ordering::Relaxed);
+        self.counts.commands.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.head.send_replace(Some(decided.head));
+        if decided.queued_instructions {
+            self.instructions_queued.notify_one();
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, batch: &mut [Box<dyn Work>], mut book: Book, mut record: Record) -> Result<Decided, Undecided> {
+        let mut head = book.journal_head;
+        let mut subject_keys: BTreeMap<InvestorId, SubjectKey> = BTreeMap::new();
+        for (index, work) in batch.iter_mut().enumerate() {
+            if let Some(known) = work.key().and_then(|key| book.answers.get(key)).cloned() {
+                let found = self.open_answer(&known, &book);
+                work.repeat(&known, found);
+                continue;
+            }
+            let mut cx = Context {
+                now: work.now(),
+                actor: work.actor(),
+                entropy: &mut self.entropy,
+                keyring: &self.keyring,
+                record: &mut record,
+                head: &mut head,
+                subject_keys: &mut subject_keys,
+            };
+            let outcome = if work.is_dry_run() {
+                run_dry(work.as_mut(), &book, &mut cx)
+            } else {
+                catch_unwind(AssertUnwindSafe(|| work.run(&mut book, &mut cx)))
+            };
+            match outcome {
+                Ok(Ok(Some(answer))) => {
+                    let (key, answer) = sealed(answer, &book, &mut cx).map_err(|_| Undecided::Broken(index))?;
+                    book.answers.insert(key.clone(), answer.clone());
+                    record.answers.push((key, answer));
+                }
+                Ok(Ok(None)) => {}
+                Ok(Err(refused)) => {
+                    tracing::error!(?refused, "a command found stored facts that contradict each other");
+                    return Err(Undecided::Broken(index));
+                }
+                Err(_) => {
+                    tracing::error!("a command panicked");
+                    return Err(Undecided::Broken(index));
+                }
+            }
+        }
+        let queued_instructions = book.instructions.changes().any(|change| change.before.is_none());
+        Ok(Decided { book, record, head, queued_instructions })
+    }
+
+    fn open_answer(&self, known: &Answer, book: &Book) -> Found {
+        let body = match known.subject {
+            None => Some(known.body.clone()),
+            Some(subject) => book
+                .wrapped_keys
+                .get(&subject)
+                .and_then(|wrapped| self.keyring.unwrap_key(subject, wrapped).ok())
+                .and_then(|key| keyring::open(&key.0, &known.fingerprint, &known.body).ok()),
+        };
+        match body {
+            Some(body) => Found::Answer(Rendered { status: known.status, is_problem: known.is_problem, body }),
+            None => Found::Erased,
+        }
+    }
+}
+
+type Ran = std::thread::Result<Result<Option<ToRemember>, crate::operations::Refused>>;
+
+/// Decides on a copy that is thrown away.
+fn run_dry(work: &mut dyn Work, book: &Book, cx: &mut Context<'_>) -> Ran {
+    let mut copy = book.clone();
+    let mut record = Record::new(cx.record.batch_id, cx.record.day);
+    let mut head = *cx.head;
+    let mut dry = Context {
+        now: cx.now,
+        actor: cx.actor,
+        entropy: cx.entropy,
+        keyring: cx.keyring,
+        record: &mut record,
+        head: &mut head,
+        subject_keys: cx.subject_keys,
+    };
+    catch_unwind(AssertUnwindSafe(|| work.run(&mut copy, &mut dry)))
+}
+
+fn sealed(
+    answer: ToRemember,
+    book: &Book,
+    cx: &mut Context<'_>,
+) -> Result<(store::AnswerKey, Answer), domain::product::Inconsistent> {
+    let body = match answer.subject {
+        None => answer.rendered.body,
+        Some(subject) => {
+            let key = cx.subject_key(book, subject)?;
+            keyring::seal(&key.0, &answer.fingerprint, &answer.rendered.body, cx.entropy)
+        }
+    };
+    let stored = Answer {
+        fingerprint: answer.fingerprint,
+        status: answer.rendered.status,
+        is_problem: answer.rendered.is_problem,
+        body,
+        subject: answer.subject,
+    };
+    Ok((answer.key, stored))
+}
+
+fn settle_all(batch: Vec<Box<dyn Work>>, outcome: Result<(), DeskError>) {
+    for work in batch {
+        work.settle(outcome);
+    }
+}

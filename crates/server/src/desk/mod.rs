@@ -1,0 +1,253 @@
+//! The desk: every write passes here, in batches.
+//!
+//! Whatever arrives while one batch is being committed is the next batch. There is no timer: an idle system answers at
+//! once, a busy one shares one lock and one disk sync among many commands. Arrival order is decision order, and so the
+//! order of the register (eWpG § 18(3)).
+//!
+//! Invariant: effect, journal and remembered answer of a command are in one commit.
+//! Invariant: nobody is answered before the commit.
+//! Invariant: the desk caches no counter and no journal head between batches; other processes write too.
+
+mod batch;
+mod work;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use domain::ids::ClientId;
+use domain::instant::Instant;
+use domain::journal::Head;
+use store::{AnswerKey, Writer};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::entropy::Entropy;
+use crate::keyring::Keyring;
+use crate::operations::{Operation, Refused};
+
+use batch::Batches;
+pub use work::Reply;
+use work::{Submission, Work};
+
+/// Commands of one batch at most.
+pub const BATCH_COMMANDS_MAX: usize = 256;
+/// Request bytes of one batch at most.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Places of a batch that background work gets even while requests queue.
+const BACKGROUND_COMMANDS_MIN: usize = 32;
+/// Requests that may wait; one more is answered with 503.
+const QUEUE_COMMANDS_MAX: usize = 4096;
+/// Background commands that may wait; their senders wait too.
+const BACKGROUND_QUEUE_COMMANDS_MAX: usize = 256;
+
+/// Why a command came to nothing although the rules did not refuse it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum DeskError {
+    /// Too many commands wait, or the program is stopping.
+    #[error("too many requests wait")]
+    Overloaded,
+    /// The database is busy, unreachable or full; nothing was written.
+    #[error("the database does not take writes now")]
+    Unavailable,
+    /// Something is broken; nothing was written.
+    #[error("the command failed")]
+    Failed,
+}
+
+/// Writes the answer of a decision.
+pub type Renderer<T> = Box<dyn Fn(&Result<T, Refused>) -> Option<Rendered> + Send>;
+
+/// How to remember the answer of a command.
+pub struct Remember<T> {
+    /// Tenant, client and key.
+    pub key: AnswerKey,
+    /// SHA-256 over method, path and canonical body.
+    pub fingerprint: [u8; 32],
+    /// Writes the answer of a decision; `None` where it shall not be remembered.
+    pub render: Renderer<T>,
+}
+
+impl<T> std::fmt::Debug for Remember<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Remember").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// An answer as it goes over the wire.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rendered {
+    /// The HTTP status.
+    pub status: u16,
+    /// Whether the body is a problem document.
+    pub is_problem: bool,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A command with the circumstances it came in.
+#[derive(Debug)]
+pub struct Command<O: Operation> {
+    /// What to do.
+    pub operation: O,
+    /// The client that asks; `None` where the program acts by itself.
+    pub actor: Option<ClientId>,
+    /// When it was received.
+    pub now: Instant,
+    /// How to remember the answer; `None` where the request carries no key.
+    pub remember: Option<Remember<O::Output>>,
+    /// Decide, but write nothing.
+    pub is_dry_run: bool,
+    /// Size of the request, in bytes.
+    pub size_bytes: usize,
+}
+
+impl<O: Operation> Command<O> {
+    /// A command of the program itself.
+    pub const fn of_program(operation: O, now: Instant) -> Self {
+        Self { operation, actor: None, now, remember: None, is_dry_run: false, size_bytes: 256 }
+    }
+}
+
+/// What the desk counted since it opened.
+#[derive(Debug, Default)]
+pub struct DeskCounts {
+    /// Batches committed.
+    pub commits: AtomicU64,
+    /// Commands answered.
+    pub commands: AtomicU64,
+}
+
+/// The way to the desk. Clones share one desk.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    requests: mpsc::Sender<Box<dyn Work>>,
+    background: mpsc::Sender<Box<dyn Work>>,
+    counts: Arc<DeskCounts>,
+    head: watch::Receiver<Option<Head>>,
+    instructions_queued: Arc<Notify>,
+}
+
+/// A desk that can be waited for: it stops when every [`Desk`] is gone and everything taken is answered.
+#[derive(Debug)]
+pub struct DeskThread(std::thread::JoinHandle<()>);
+
+impl DeskThread {
+    /// Waits until the desk has answered everything and stopped.
+    pub fn join(self) {
+        if self.0.join().is_err() {
+            tracing::error!("the desk ended in a panic");
+        }
+    }
+}
+
+impl Desk {
+    /// Opens the desk on a thread of its own: an embedded engine blocks it, which makes it the single writer.
+    ///
+    /// # Errors
+    /// The thread or its runtime cannot be started.
+    pub fn open<W: Writer + Send + 'static>(
+        writer: W,
+        keyring: Keyring,
+        entropy: Entropy,
+    ) -> std::io::Result<(Self, DeskThread)> {
+        let (requests, request_queue) = mpsc::channel(QUEUE_COMMANDS_MAX);
+        let (background, background_queue) = mpsc::channel(BACKGROUND_QUEUE_COMMANDS_MAX);
+        let (head_sender, head) = watch::channel(None);
+        let counts = Arc::new(DeskCounts::default());
+        let instructions_queued = Arc::new(Notify::new());
+        let batches = Batches::new(writer, keyring, entropy, counts.clone(), head_sender, instructions_queued.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("desk".into()).spawn(move || {
+            runtime.block_on(serve(batches, request_queue, background_queue));
+        })?;
+        Ok((Self { requests, background, counts, head, instructions_queued }, DeskThread(thread)))
+    }
+
+    /// Hands in a request and waits for its decision. A full queue answers at once.
+    ///
+    /// # Errors
+    /// The command came to nothing; see [`DeskError`].
+    pub async fn submit<O: Operation>(&self, command: Command<O>) -> Result<Reply<O::Output>, DeskError> {
+        let (submission, answer) = Submission::new(command);
+        self.requests.try_send(Box::new(submission)).map_err(|_| DeskError::Overloaded)?;
+        answer.await.map_err(|_| DeskError::Overloaded)?
+    }
+
+    /// Hands in a command of the program itself, waiting for a place in the queue.
+    ///
+    /// # Errors
+    /// The rules refused it, or it came to nothing.
+    pub async fn run<O: Operation>(&self, operation: O, now: Instant) -> Result<O::Output, ProgramFault> {
+        let (submission, answer) = Submission::new(Command::of_program(operation, now));
+        self.background.send(Box::new(submission)).await.map_err(|_| ProgramFault::Desk(DeskError::Overloaded))?;
+        match answer.await.map_err(|_| ProgramFault::Desk(DeskError::Overloaded))?.map_err(ProgramFault::Desk)? {
+            Reply::Decided { result, .. } => result.map_err(ProgramFault::Refused),
+            // The program's own commands carry no key.
+            Reply::Replayed(_) | Reply::KeyReused | Reply::AnswerErased => Err(ProgramFault::Desk(DeskError::Failed)),
+        }
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        (self.counts.commits.load(Ordering::Relaxed), self.counts.commands.load(Ordering::Relaxed))
+    }
+
+    /// The journal's head after the newest commit of this desk.
+    #[must_use]
+    pub fn head(&self) -> watch::Receiver<Option<Head>> {
+        self.head.clone()
+    }
+
+    /// Rings after a commit that queued instructions for the ledger.
+    #[must_use]
+    pub fn instructions_queued(&self) -> Arc<Notify> {
+        self.instructions_queued.clone()
+    }
+}
+
+/// Why a command of the program itself came to nothing.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ProgramFault {
+    /// The rules refused it.
+    #[error("refused: {0:?}")]
+    Refused(Refused),
+    /// The desk could not.
+    #[error(transparent)]
+    Desk(DeskError),
+}
+
+async fn serve<W: Writer>(
+    mut batches: Batches<W>,
+    mut requests: mpsc::Receiver<Box<dyn Work>>,
+    mut background: mpsc::Receiver<Box<dyn Work>>,
+) {
+    loop {
+        let first = tokio::select! {
+            biased;
+            Some(work) = requests.recv() => work,
+            Some(work) = background.recv() => work,
+            else => break,
+        };
+        let batch = gather(first, &mut requests, &mut background);
+        batches.process(batch).await;
+    }
+}
+
+/// Takes what waits, up to the limits of a batch. Requests come first, but for the places kept for background work.
+fn gather(
+    first: Box<dyn Work>,
+    requests: &mut mpsc::Receiver<Box<dyn Work>>,
+    background: &mut mpsc::Receiver<Box<dyn Work>>,
+) -> Vec<Box<dyn Work>> {
+    let mut size_bytes = first.size_bytes();
+    let mut batch = vec![first];
+    let kept = BACKGROUND_COMMANDS_MIN.min(background.len());
+    for (queue, commands_max) in [(requests, BATCH_COMMANDS_MAX - kept), (background, BATCH_COMMANDS_MAX)] {
+        while batch.len() < commands_max && size_bytes < BATCH_BYTES_MAX {
+            let Ok(work) = queue.try_recv() else { break };
+            size_bytes += work.size_bytes();
+            batch.push(work);
+        }
+    }
+    batch
+}

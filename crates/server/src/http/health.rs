@@ -1,0 +1,48 @@
+//! Whether the program is up, and whether it can work.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use store::sqlite::Reader;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Counter;
+use super::problem::{Problem, ProblemDocument};
+
+/// Up or ready; nothing else is told.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// `up` or `ready`.
+    #[schema(example = "ready")]
+    status: &'static str,
+}
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<Arc<Counter>> {
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz))
+}
+
+/// Whether the program is up.
+#[utoipa::path(get, path = "/healthz", tag = "Operation",
+    responses((status = 200, description = "It is up.", body = Health),
+        (status = 405, description = "Only GET.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 406, description = "The answer is JSON.", body = ProblemDocument, content_type = "application/problem+json")))]
+async fn healthz() -> Json<Health> {
+    Json(Health { status: "up" })
+}
+
+/// Whether the program can work: the database answers.
+#[utoipa::path(get, path = "/readyz", tag = "Operation",
+    responses((status = 200, description = "It can work.", body = Health),
+        (status = 405, description = "Only GET.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 406, description = "The answer is JSON.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 500, description = "Something failed inside.", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "The database does not answer.", body = ProblemDocument, content_type = "application/problem+json")))]
+async fn readyz(State(counter): State<Arc<Counter>>) -> Result<Json<Health>, Problem> {
+    counter.read(Reader::journal_head).await?;
+    Ok(Json(Health { status: "ready" }))
+}

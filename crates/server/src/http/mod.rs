@@ -1,0 +1,178 @@
+//! The counter: HTTP in, HTTP out. It parses into domain types, authorises, takes one `now`, and hands acts to the desk.
+//!
+//! Invariant: a handler holds no business rule.
+//! Invariant: writes go through the desk; reads go to the archive.
+
+pub mod act;
+pub mod body;
+pub mod caller;
+pub mod campaign_view;
+pub mod distributor;
+pub mod documents;
+pub mod errors;
+pub mod health;
+pub mod investment_filter;
+pub mod investment_view;
+pub mod issuer;
+pub mod listener;
+pub mod multipart;
+pub mod negotiation;
+pub mod oauth;
+mod openapi;
+pub mod page;
+pub mod problem;
+pub mod product_view;
+pub mod query;
+pub mod reading;
+pub mod refused;
+pub mod sandbox;
+pub mod throttle;
+pub mod token;
+pub mod view;
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use store::sqlite::Reader;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use self::negotiation::{front, require_json_accept};
+use self::page::CursorKey;
+use self::throttle::{CallThrottle, FailureThrottle, Rate};
+use self::token::TokenSigner;
+use crate::clock::Clock;
+use crate::desk::Desk;
+use crate::directory::ClientDirectory;
+use crate::documents::DocumentFolder;
+use crate::entropy::Entropy;
+use crate::keyring::{KeyUse, Keyring};
+
+pub use self::openapi::openapi_document;
+
+/// Calls per second of one client, and how many at once, where limits are on.
+const CALLS_PER_SECOND: NonZeroU32 = at_least_one(2_000);
+const CALLS_BURST: NonZeroU32 = at_least_one(4_000);
+/// Failed attempts per minute at the token endpoint, per client id and per peer.
+const FAILURES_PER_CLIENT: NonZeroU32 = at_least_one(10);
+const FAILURES_PER_PEER: NonZeroU32 = at_least_one(30);
+
+/// Everything the counter works with.
+#[derive(Debug)]
+pub struct Counter {
+    desk: Desk,
+    archive: Arc<Reader>,
+    directory: Arc<ClientDirectory>,
+    documents: DocumentFolder,
+    clock: Clock,
+    keyring: Keyring,
+    entropy: Mutex<Entropy>,
+    tokens: TokenSigner,
+    cursors: CursorKey,
+    throttle: Throttle,
+    clock_turning: tokio::sync::Mutex<()>,
+    scheme: &'static str,
+}
+
+/// What the program hands to the counter.
+#[derive(Debug)]
+pub struct Furnishing {
+    /// The way to the desk.
+    pub desk: Desk,
+    /// Committed state.
+    pub archive: Arc<Reader>,
+    /// Which tokens hold.
+    pub directory: Arc<ClientDirectory>,
+    /// Where documents' bytes lie.
+    pub documents: DocumentFolder,
+    /// The clocks.
+    pub clock: Clock,
+    /// The instance's keys.
+    pub keyring: Keyring,
+    /// Randomness of the counter's own.
+    pub entropy: Entropy,
+    /// Whether clients are limited.
+    pub is_rate_limited: bool,
+}
+
+/// Rate limits.
+#[derive(Debug)]
+struct Throttle {
+    calls: CallThrottle,
+    failures: FailureThrottle,
+}
+
+impl Counter {
+    /// Furnishes a counter.
+    #[must_use]
+    pub fn new(furnishing: Furnishing) -> Self {
+        let calls = furnishing.is_rate_limited.then(|| Rate::per_second(CALLS_PER_SECOND, CALLS_BURST));
+        let failures = FailureThrottle::new(Rate::per_minute(FAILURES_PER_CLIENT), Rate::per_minute(FAILURES_PER_PEER));
+        Self {
+            tokens: TokenSigner::new(furnishing.keyring.derive(KeyUse::Tokens)),
+            cursors: CursorKey::new(furnishing.keyring.derive(KeyUse::Cursors)),
+            throttle: Throttle { calls: CallThrottle::new(calls), failures },
+            desk: furnishing.desk,
+            archive: furnishing.archive,
+            directory: furnishing.directory,
+            documents: furnishing.documents,
+            clock: furnishing.clock,
+            keyring: furnishing.keyring,
+            entropy: Mutex::new(furnishing.entropy),
+            clock_turning: tokio::sync::Mutex::new(()),
+            scheme: "http",
+        }
+    }
+
+    /// A fresh id.
+    fn fresh_id<T: From<uuid::Uuid>>(&self) -> T {
+        self.entropy.lock().unwrap_or_else(PoisonError::into_inner).id(self.clock.now())
+    }
+}
+
+/// Which doors the counter has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Doors {
+    /// The APIs.
+    Production,
+    /// The APIs, and the sandbox's own: a clock that can be turned.
+    Sandbox,
+}
+
+/// The router of a counter, with the OpenAPI file and its UI.
+pub fn router(counter: Arc<Counter>, doors: Doors) -> Router {
+    let (routes, document) = routes(doors).split_for_parts();
+    let docs = Config::new(["/api/openapi.json"]).use_base_layout().validator_url("none");
+    let mint = counter.clone();
+    let api = routes.layer(from_fn(accept_json)).with_state(counter);
+    let docs = SwaggerUi::new("/api/docs").url("/api/openapi.json", document).config(docs);
+    front(api.merge(docs), Arc::new(move || mint.fresh_id()))
+}
+
+fn routes(doors: Doors) -> OpenApiRouter<Arc<Counter>> {
+    let routes = OpenApiRouter::with_openapi(openapi::frame())
+        .merge(oauth::routes())
+        .merge(distributor::routes())
+        .merge(issuer::routes())
+        .merge(health::routes());
+    match doors {
+        Doors::Production => routes,
+        Doors::Sandbox => routes.merge(sandbox::routes()),
+    }
+}
+
+/// Answers are JSON, but for a document's bytes.
+async fn accept_json(request: Request, next: Next) -> Response {
+    if request.uri().path().ends_with("/content/") { next.run(request).await } else { require_json_accept(request, next).await }
+}
+
+const fn at_least_one(count: u32) -> NonZeroU32 {
+    match NonZeroU32::new(count) {
+        Some(count) => count,
+        None => NonZeroU32::MIN,
+    }
+}

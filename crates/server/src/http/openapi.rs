@@ -1,0 +1,63 @@
+//! The OpenAPI file: made from the handlers, so that it cannot say anything else than what is routed.
+
+use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityScheme};
+use utoipa::openapi::{Components, OpenApi};
+use utoipa::{Modify, OpenApi as _};
+
+use super::problem::ProblemDocument;
+use super::{Doors, routes};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Scrip",
+        version = "2",
+        description = "The primary market of crypto securities: campaigns, investments, credits. Every POST needs \
+            `X-Idempotency-Key`. Errors are problem documents (RFC 9457). Lists are `{count, next, previous, results}`, \
+            oldest first.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    servers((url = "/", description = "This server")),
+    components(schemas(ProblemDocument)),
+    modifiers(&OauthScheme)
+)]
+struct Frame;
+
+struct OauthScheme;
+
+impl Modify for OauthScheme {
+    fn modify(&self, document: &mut OpenApi) {
+        let scopes = Scopes::from_iter([
+            ("documents:write", "Upload documents."),
+            ("issuers:read", "Read issuers."),
+            ("issuers:write", "Create and change issuers."),
+            ("products:read", "Read products, listings, platforms and campaigns."),
+            ("products:write", "Create and change products, listings and campaigns."),
+            ("investors:read", "Read investors and wallets."),
+            ("investors:write", "Create and change investors and wallets."),
+            ("investments:read", "Read investments, signed documents and credits."),
+            ("investments:write", "Create, change, cancel and credit investments."),
+            ("registrar:read", "Read what the registrar keeps."),
+            ("registrar:write", "Act as the registrar."),
+        ]);
+        let flow = Flow::ClientCredentials(ClientCredentials::new("/api/oauth/token", scopes));
+        let components = document.components.get_or_insert_with(Components::new);
+        components.add_security_scheme("oauth2", SecurityScheme::OAuth2(OAuth2::new([flow])));
+    }
+}
+
+/// The document without paths.
+pub(super) fn frame() -> OpenApi {
+    Frame::openapi()
+}
+
+/// The whole document, with the sandbox's operations, as pretty JSON.
+///
+/// # Errors
+/// The document cannot be written as JSON.
+pub fn openapi_document() -> Result<String, serde_json::Error> {
+    let (_, document) = routes(Doors::Sandbox).split_for_parts();
+    let mut text = serde_json::to_string_pretty(&document)?;
+    text.push('\n');
+    Ok(text)
+}

@@ -1,0 +1,107 @@
+//! Putting queued instructions into ledger transactions.
+
+use domain::credit::CreditFailure;
+use domain::instruction::Instruction;
+use domain::ledger_transaction::Purpose;
+use ledger::Address;
+use ledger::contract::{Item, Kind, Outcome, SkipReason, batch_items_max, execute_calldata, execute_gas_limit, preflight};
+
+use super::{Call, LedgerFault, LedgerWork};
+use crate::operations::ledger::{ReserveLedgerTransaction, SettleCredits, Verdict};
+use store::sqlite::Reader;
+
+impl LedgerWork {
+    /// Binds what waits, in order of instruction, while nonces are free. `open` are in flight already.
+    pub(super) async fn bind_queued(&self, factory: Address, open: usize) -> Result<(), LedgerFault> {
+        let mut free = self.policy.open_max.saturating_sub(open);
+        let batch_items = batch_items_max(self.policy.transaction_gas_max);
+        for product_id in self.read(Reader::products_with_queued_instructions).await? {
+            let Some(token) = self.token(factory, product_id).await? else { continue };
+            while free > 0 {
+                let limit = u32::try_from(batch_items).unwrap_or(u32::MAX);
+                let queued = self.read(move |archive| archive.queued_instructions(product_id, limit)).await?;
+                if queued.is_empty() {
+                    break;
+                }
+                self.bind_batch(token, &queued).await?;
+                free -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    async fn bind_batch(&self, token: Address, queued: &[Instruction]) -> Result<(), LedgerFault> {
+        let valid_until_seconds = self.valid_until_seconds().await?;
+        let items: Vec<Item> = queued.iter().map(item).collect();
+        let valid_until = u64::try_from(valid_until_seconds).unwrap_or(0);
+        let outcomes = preflight(self.chain.as_ref(), token, self.signer.address(), valid_until, &items).await?;
+        let mut refused = Vec::new();
+        let mut accepted = Vec::new();
+        for (instruction, outcome) in queued.iter().zip(outcomes) {
+            match outcome {
+                // Already applied is no refusal: the judge will find it on the ledger.
+                Outcome::Applied | Outcome::AlreadyApplied => accepted.push(*instruction),
+                Outcome::Skipped(reason) => refused.push((instruction.id, Verdict::Failed(failure(reason)))),
+            }
+        }
+        if !refused.is_empty() {
+            // Nothing was signed for them, so nothing can still run.
+            self.desk.run(SettleCredits { verdicts: refused }, self.clock.now()).await?;
+        }
+        let Some(first) = accepted.first() else { return Ok(()) };
+        let reserve = ReserveLedgerTransaction {
+            signer: self.registrar(),
+            purpose: Purpose::Execute { product_id: first.product_id, valid_until_seconds },
+            instruction_ids: accepted.iter().map(|instruction| instruction.id).collect(),
+        };
+        let slot = self.desk.run(reserve, self.clock.now()).await?;
+        self.sign_store_send(&slot, self.execute_call(token, valid_until_seconds, &accepted)?).await
+    }
+
+    /// The call that carries instructions. The same instructions and the same validity give the same bytes.
+    pub(super) fn execute_call(
+        &self,
+        token: Address,
+        valid_until_seconds: i64,
+        instructions: &[Instruction],
+    ) -> Result<Call, LedgerFault> {
+        let items: Vec<Item> = instructions.iter().map(item).collect();
+        let gas_limit = execute_gas_limit(&items, self.policy.transaction_gas_max).ok_or(LedgerFault::BatchTooLarge)?;
+        let data = execute_calldata(u64::try_from(valid_until_seconds).unwrap_or(0), &items)?;
+        Ok(Call { to: Some(token), data, gas_limit })
+    }
+
+    /// An idle chain's newest block may be old, so the later of its time and now counts.
+    async fn valid_until_seconds(&self) -> Result<i64, LedgerFault> {
+        let finalized = i64::try_from(self.chain.finalized().await?.time_seconds).unwrap_or(i64::MAX);
+        Ok(finalized.max(self.clock.now().seconds_floor()).saturating_add(self.policy.validity_s))
+    }
+}
+
+fn item(instruction: &Instruction) -> Item {
+    Item {
+        kind: Kind::Issue,
+        number: instruction.number.get(),
+        id: instruction.investment_id.bytes(),
+        account: Address(instruction.account.bytes()),
+        units: u128::from(instruction.units.get()),
+        counterparty: Address::ZERO,
+    }
+}
+
+/// What a skip means for the credit.
+pub(super) const fn failure(reason: SkipReason) -> CreditFailure {
+    match reason {
+        SkipReason::BlockedAccount => CreditFailure::AccountBlocked,
+        SkipReason::ForbiddenAddress => CreditFailure::AddressForbidden,
+        SkipReason::CapExceeded => CreditFailure::CapExceeded,
+        SkipReason::InsufficientBalance
+        | SkipReason::UnknownKind
+        | SkipReason::ZeroUnits
+        | SkipReason::NotRegistered
+        | SkipReason::Paused
+        | SkipReason::ReceivingDisabled
+        | SkipReason::InvalidArgument
+        | SkipReason::Other(_) => CreditFailure::RefusedByContract,
+    }
+}

@@ -1,0 +1,198 @@
+//! The post room: background work on the ledger.
+//!
+//! Every step is recorded by an operation of its own before the next one is taken, so that a kill between any two of
+//! them is continued from what is stored: reserve a nonce, sign, store the bytes, send, watch, judge, settle.
+//!
+//! Invariant: bytes are sent only after they are committed.
+//! Invariant: only the judge's word ends a credit.
+
+mod credit;
+mod deploy;
+pub mod head;
+pub mod produce;
+pub mod refresh;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ids::ProductId;
+use domain::ledger_transaction::LedgerTransaction;
+use domain::wallet::EvmAddress;
+use ledger::contract::ContractError;
+use ledger::transaction::{Fees, Signer, SignerError, Unsigned};
+use ledger::{Address, Chain, ChainError};
+use store::StoreError;
+use store::sqlite::Reader;
+use tokio::sync::{Notify, watch as stop_watch};
+
+use crate::clock::Clock;
+use crate::desk::{Desk, ProgramFault};
+use crate::operations::ledger::RecordAttempt;
+use watch::SeenRecords;
+
+/// The name under which the factory's address is remembered.
+pub const FACTORY_SETTING: &str = "ledger_factory";
+/// The name under which the chain id is remembered, so that no other chain is ever signed for.
+pub const CHAIN_SETTING: &str = "ledger_chain_id";
+
+/// How the ledger is worked with.
+#[derive(Clone, Copy, Debug)]
+pub struct LedgerPolicy {
+    /// How long a signed batch may run, in seconds of ledger time (Ethereum 30 minutes).
+    pub validity_s: i64,
+    /// What is offered for gas.
+    pub fees: Fees,
+    /// Gas of one transaction at most.
+    pub transaction_gas_max: u64,
+    /// Nonces in flight at most: nodes promise to keep sixteen per account.
+    pub open_max: usize,
+    /// How often the ledger is looked at while something is open and nothing rings.
+    pub look_every: Duration,
+}
+
+/// What the ledger work needs.
+pub struct LedgerWork {
+    desk: Desk,
+    archive: Arc<Reader>,
+    chain: Arc<dyn Chain>,
+    signer: Arc<dyn Signer>,
+    clock: Clock,
+    policy: LedgerPolicy,
+    /// Rung after something was sent.
+    sent: Arc<Notify>,
+    /// Rung when there is a new block.
+    block: Arc<Notify>,
+    seen: BTreeMap<ProductId, SeenRecords>,
+}
+
+/// Everything [`LedgerWork`] is made of.
+pub struct LedgerParts {
+    /// The way to the desk.
+    pub desk: Desk,
+    /// Committed state.
+    pub archive: Arc<Reader>,
+    /// The chain.
+    pub chain: Arc<dyn Chain>,
+    /// The registrar's key.
+    pub signer: Arc<dyn Signer>,
+    /// The clocks.
+    pub clock: Clock,
+    /// How to work.
+    pub policy: LedgerPolicy,
+    /// Rung after something was sent.
+    pub sent: Arc<Notify>,
+    /// Rung when there is a new block.
+    pub block: Arc<Notify>,
+}
+
+/// Why a round of ledger work stopped. Nothing is lost: the next round goes on from what is stored.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerFault {
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The desk did not take a record.
+    #[error(transparent)]
+    Program(#[from] ProgramFault),
+    /// The chain did not answer.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The contract answered unexpectedly.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    /// There is no signature.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// A batch does not fit one transaction.
+    #[error("a batch does not fit one ledger transaction")]
+    BatchTooLarge,
+    /// What lies at a contract's address is not the contract.
+    #[error("unexpected code at {0}")]
+    UnexpectedCode(Address),
+    /// The background thread that reads the database ended.
+    #[error("a read was cut off")]
+    Cut,
+}
+
+impl LedgerWork {
+    /// Sets up the work.
+    #[must_use]
+    pub fn new(parts: LedgerParts) -> Self {
+        let LedgerParts { desk, archive, chain, signer, clock, policy, sent, block } = parts;
+        Self { desk, archive, chain, signer, clock, policy, sent, block, seen: BTreeMap::new() }
+    }
+
+    /// Works until told to stop: at once when a credit is ordered or a block is made, else at a calm pace.
+    pub async fn run(mut self, mut stop: stop_watch::Receiver<bool>) {
+        let queued = self.desk.instructions_queued();
+        loop {
+            if let Err(fault) = self.round().await {
+                tracing::warn!(%fault, "ledger work stopped early and will go on");
+            }
+            tokio::select! {
+                _said = stop.wait_for(|stop| *stop) => return,
+                () = queued.notified() => {}
+                () = self.block.notified() => {}
+                () = tokio::time::sleep(self.policy.look_every) => {}
+            }
+        }
+    }
+
+    /// One look at everything that is open.
+    ///
+    /// # Errors
+    /// Whatever cut the round short.
+    pub async fn round(&mut self) -> Result<(), LedgerFault> {
+        let Some(factory) = self.factory().await? else { return Ok(()) };
+        self.deploy_tokens(factory).await?;
+        let open = self.watch_open(factory).await?;
+        self.bind_queued(factory, open).await
+    }
+
+    /// Signs a reserved ledger transaction, commits the bytes, and only then sends them.
+    async fn sign_store_send(&self, slot: &LedgerTransaction, call: Call) -> Result<(), LedgerFault> {
+        let unsigned = Unsigned {
+            chain_id: self.chain.chain_id(),
+            nonce: slot.nonce,
+            gas_limit: call.gas_limit,
+            fees: self.policy.fees,
+            to: call.to,
+            value_wei: 0,
+            data: call.data,
+        };
+        let signed = unsigned.sign(self.signer.as_ref())?;
+        let record = RecordAttempt { ledger_transaction_id: slot.id, raw: signed.raw.clone(), hash: signed.tx_hash.0 };
+        self.desk.run(record, self.clock.now()).await?;
+        self.send(&signed.raw).await;
+        Ok(())
+    }
+
+    /// Sends stored bytes. Whatever the node answers proves nothing: the judge will see.
+    async fn send(&self, raw: &[u8]) {
+        if let Err(error) = self.chain.send(raw).await {
+            tracing::debug!(%error, "the node did not take a ledger transaction");
+        }
+        self.sent.notify_one();
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, LedgerFault> {
+        let archive = self.archive.clone();
+        Ok(tokio::task::spawn_blocking(move || query(&archive)).await.map_err(|_| LedgerFault::Cut)??)
+    }
+
+    fn registrar(&self) -> EvmAddress {
+        EvmAddress::new(self.signer.address().0)
+    }
+}
+
+/// What a ledger transaction says to the chain.
+struct Call {
+    to: Option<Address>,
+    data: Vec<u8>,
+    gas_limit: u64,
+}

@@ -1,0 +1,17 @@
+//! The program: one counter (HTTP), one desk (writes), one archive (reads), and the background work on the ledger.
+
+pub mod clock;
+pub mod command;
+pub mod demo;
+pub mod desk;
+pub mod directory;
+pub mod documents;
+pub mod entropy;
+pub mod handout;
+pub mod http;
+pub mod jobs;
+pub mod keyring;
+pub mod ledger_rpc;
+pub mod operations;
+pub mod program;
+pub mod verify;

@@ -1,0 +1,209 @@
+//! What the background work records about the ledger: nonces, signed bytes, verdicts.
+
+use domain::credit::{CreditFailure, CreditState};
+use domain::ids::{InstructionId, LedgerTransactionId, ProductId};
+use domain::instruction::InstructionState;
+use domain::ledger_transaction::{Attempt, LedgerTransaction, LedgerTransactionState, Purpose, Signer};
+use domain::product::{Inconsistent, Token};
+use domain::wallet::EvmAddress;
+use store::{Book, Wanted};
+
+use super::{Context, Operation, Refused};
+
+/// Reserves the signer's next nonce for a purpose and binds the instructions that are still queued to it, in one commit.
+#[derive(Clone, Debug)]
+pub struct ReserveLedgerTransaction {
+    /// Who will sign.
+    pub signer: EvmAddress,
+    /// What for.
+    pub purpose: Purpose,
+    /// The instructions it shall carry, in order of instruction.
+    pub instruction_ids: Vec<InstructionId>,
+}
+
+impl Operation for ReserveLedgerTransaction {
+    type Output = LedgerTransaction;
+
+    fn want(&self, wanted: &mut Wanted) {
+        wanted.signers.insert(self.signer);
+        wanted.instructions.extend(&self.instruction_ids);
+    }
+
+    fn run(&self, book: &mut Book, cx: &mut Context<'_>) -> Result<LedgerTransaction, Refused> {
+        let unknown = Signer { address: self.signer, next_nonce: 0, version: 0 };
+        let mut signer = book.signers.get(&self.signer).copied().unwrap_or(unknown);
+        let ledger_transaction = LedgerTransaction {
+            id: cx.entropy.id(cx.now),
+            signer: self.signer,
+            nonce: signer.next_nonce,
+            purpose: self.purpose,
+            state: LedgerTransactionState::Live,
+            created_at: cx.now,
+            version: 0,
+        };
+        let mut bound = Vec::with_capacity(self.instruction_ids.len());
+        for id in &self.instruction_ids {
+            let mut instruction = *book.instructions.get(id).ok_or(Inconsistent("instruction"))?;
+            match instruction.state {
+                InstructionState::Queued => {}
+                // Somebody else took it: an instruction is in at most one live ledger transaction.
+                InstructionState::Bound(_) | InstructionState::Judged => return Err(Refused::NotFound),
+            }
+            instruction.state = InstructionState::Bound(ledger_transaction.id);
+            bound.push(instruction);
+        }
+        signer.next_nonce += 1;
+        book.signers.put(self.signer, signer);
+        book.ledger_transactions.put(ledger_transaction.id, ledger_transaction);
+        for instruction in bound {
+            book.instructions.put(instruction.id, instruction);
+        }
+        Ok(ledger_transaction)
+    }
+}
+
+/// Stores signed bytes. They are sent only after this is committed.
+#[derive(Clone, Debug)]
+pub struct RecordAttempt {
+    /// What they are a version of.
+    pub ledger_transaction_id: LedgerTransactionId,
+    /// The signed bytes.
+    pub raw: Vec<u8>,
+    /// Their Keccak-256.
+    pub hash: [u8; 32],
+}
+
+impl Operation for RecordAttempt {
+    type Output = Attempt;
+
+    fn want(&self, wanted: &mut Wanted) {
+        wanted.ledger_transactions.insert(self.ledger_transaction_id);
+    }
+
+    fn run(&self, book: &mut Book, cx: &mut Context<'_>) -> Result<Attempt, Refused> {
+        book.ledger_transactions.get(&self.ledger_transaction_id).ok_or(Refused::NotFound)?;
+        let attempt = Attempt {
+            id: cx.entropy.id(cx.now),
+            ledger_transaction_id: self.ledger_transaction_id,
+            raw: self.raw.clone(),
+            hash: self.hash,
+            created_at: cx.now,
+        };
+        cx.record.attempts.push(attempt.clone());
+        Ok(attempt)
+    }
+}
+
+/// What the judge said about one instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// The units are in the wallet, finally.
+    Succeeded {
+        /// The ledger transaction's hash.
+        transaction_hash: [u8; 32],
+        /// The block that holds it.
+        block_number: u64,
+    },
+    /// It can never change the ledger any more.
+    Failed(CreditFailure),
+}
+
+/// Records verdicts: credit, investment and instruction in one commit, so that they can never part.
+#[derive(Clone, Debug)]
+pub struct SettleCredits {
+    /// The verdicts, in order of instruction.
+    pub verdicts: Vec<(InstructionId, Verdict)>,
+}
+
+impl Operation for SettleCredits {
+    type Output = ();
+
+    fn want(&self, wanted: &mut Wanted) {
+        wanted.instructions.extend(self.verdicts.iter().map(|(id, _)| *id));
+    }
+
+    fn run(&self, book: &mut Book, cx: &mut Context<'_>) -> Result<(), Refused> {
+        for (id, verdict) in &self.verdicts {
+            settle(*id, *verdict, book, cx)?;
+        }
+        Ok(())
+    }
+}
+
+fn settle(id: InstructionId, verdict: Verdict, book: &mut Book, cx: &mut Context<'_>) -> Result<(), Refused> {
+    let mut instruction = *book.instructions.get(&id).ok_or(Inconsistent("instruction"))?;
+    match instruction.state {
+        InstructionState::Queued | InstructionState::Bound(_) => {}
+        // Judged before: a verdict is said once.
+        InstructionState::Judged => return Ok(()),
+    }
+    let mut credit = *book.credits.get(&instruction.credit_id).ok_or(Inconsistent("instruction.credit_id"))?;
+    let investment = book.investments.get(&credit.investment_id).ok_or(Inconsistent("credit.investment_id"))?;
+    let next = match verdict {
+        Verdict::Succeeded { transaction_hash, block_number } => {
+            credit.state = CreditState::Succeeded { transaction_hash, block_number, finished_at: cx.now };
+            investment.delivered(cx.now)?
+        }
+        Verdict::Failed(failure) => {
+            credit.state = CreditState::Failed { failure, finished_at: cx.now };
+            investment.credit_failed(cx.now)
+        }
+    };
+    instruction.state = InstructionState::Judged;
+    cx.journal(book, "settle_credit", &credit)?;
+    cx.journal(book, "settle_credit", &next)?;
+    book.investments.put(next.id, next);
+    book.credits.put(credit.id, credit);
+    book.instructions.put(id, instruction);
+    Ok(())
+}
+
+/// Closes a ledger transaction that can change nothing any more.
+#[derive(Clone, Copy, Debug)]
+pub struct CloseLedgerTransaction {
+    /// The ledger transaction.
+    pub ledger_transaction_id: LedgerTransactionId,
+}
+
+impl Operation for CloseLedgerTransaction {
+    type Output = ();
+
+    fn want(&self, wanted: &mut Wanted) {
+        wanted.ledger_transactions.insert(self.ledger_transaction_id);
+    }
+
+    fn run(&self, book: &mut Book, _cx: &mut Context<'_>) -> Result<(), Refused> {
+        let mut closed = *book.ledger_transactions.get(&self.ledger_transaction_id).ok_or(Refused::NotFound)?;
+        closed.state = LedgerTransactionState::Closed;
+        book.ledger_transactions.put(closed.id, closed);
+        Ok(())
+    }
+}
+
+/// Records that a product's token contract stands in a finalized block, and closes its deployment.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordToken {
+    /// The product.
+    pub product_id: ProductId,
+    /// Where the contract stands.
+    pub address: EvmAddress,
+    /// The deployment.
+    pub ledger_transaction_id: LedgerTransactionId,
+}
+
+impl Operation for RecordToken {
+    type Output = ();
+
+    fn want(&self, wanted: &mut Wanted) {
+        wanted.products.insert(self.product_id);
+        wanted.ledger_transactions.insert(self.ledger_transaction_id);
+    }
+
+    fn run(&self, book: &mut Book, cx: &mut Context<'_>) -> Result<(), Refused> {
+        let mut product = book.products.get(&self.product_id).ok_or(Refused::NotFound)?.clone();
+        product.token = Token::Deployed(self.address);
+        cx.journal(book, "record_token", &product)?;
+        book.products.put(product.id, product);
+        CloseLedgerTransaction { ledger_transaction_id: self.ledger_transaction_id }.run(book, cx)
+    }
+}

@@ -1,0 +1,181 @@
+//! `scrip verify`: the journal, every row, the register and the ledger of a data folder, checked against each other.
+//!
+//! Everything is read from copies, so that a running program is neither disturbed nor in the way. The database is copied
+//! first and the ledger second: what the copy of the database calls delivered must be in the copy of the ledger, and
+//! what the ledger holds beyond it must be a credit that the database knew by then.
+
+mod journal;
+mod register;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use ledger::contract::ContractError;
+use ledger::transaction::LocalSigner;
+use store::StoreError;
+use store::sqlite::{Database, Reader};
+
+use crate::clock::Clock;
+use crate::command::Failure;
+use crate::documents::DocumentFolder;
+use crate::entropy::Entropy;
+use crate::jobs::head;
+use crate::keyring::{KeyUse, Keyring};
+use crate::program::{Settings, open_ledger};
+
+/// Rows read at a time.
+const CHUNK_ROWS: u32 = 1_000;
+
+/// What was checked and found to hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// Journal entries walked.
+    pub journal_entries: u64,
+    /// Rows compared with their newest entry.
+    pub rows: u64,
+    /// Documents whose bytes were read.
+    pub documents: u64,
+    /// Token contracts read.
+    pub tokens: u64,
+    /// Issues found on the ledger, each of which is a credit here.
+    pub issues: u64,
+    /// Units outstanding on the ledger.
+    pub units: u128,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "everything holds: {} journal entries, {} rows, {} documents, {} tokens, {} issues, {} units on the ledger",
+            self.journal_entries, self.rows, self.documents, self.tokens, self.issues, self.units
+        )
+    }
+}
+
+/// The first thing that does not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum Difference {
+    /// A file cannot be read or copied.
+    #[error("{0}: {1}")]
+    Io(String, std::io::Error),
+    /// The database cannot be read.
+    #[error("the database: {0}")]
+    Store(#[from] StoreError),
+    /// The database engine finds its own file damaged.
+    #[error("the database file: {0}")]
+    Damaged(String),
+    /// The journal is broken at an entry.
+    #[error("journal entry {sequence}: {what}")]
+    Entry {
+        /// The entry.
+        sequence: u64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The kept head says that entries were cut off, or is no head.
+    #[error("the journal's head outside the data folder: {0}")]
+    Head(String),
+    /// A row is not as the journal says.
+    #[error("{kind} {id}: {what}")]
+    Row {
+        /// The kind of object.
+        kind: &'static str,
+        /// Its id.
+        id: uuid::Uuid,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The ledger cannot be read, or its file is damaged.
+    #[error("the ledger: {0}")]
+    Ledger(#[from] ledger::ChainError),
+    /// A token contract does not answer as it must.
+    #[error("the token contract: {0}")]
+    Contract(#[from] ContractError),
+    /// Register and ledger differ.
+    #[error("register and ledger differ: {0}")]
+    Register(String),
+}
+
+/// Checks a data folder.
+///
+/// # Errors
+/// The first difference, named.
+pub async fn verify(data: &Path) -> Result<Report, Failure> {
+    let at = |path: &Path| {
+        let path = path.display().to_string();
+        move |error| Difference::Io(path, error)
+    };
+    let key_path = data.join("root.key");
+    let mut entropy = Entropy::from_machine()?;
+    // Asked first: opening a keyring makes a new one where there is none.
+    std::fs::metadata(&key_path).map_err(at(&key_path))?;
+    let keyring = Keyring::open(&key_path, &mut entropy).map_err(at(&key_path))?;
+    let scratch = Scratch::new(data, &mut entropy).map_err(at(data))?;
+    let live = Database::open(data)?;
+    let copied = scratch.path.join("copy.sqlite");
+    live.copy_to(&copied)?;
+    let archive = Database::open(&copied)?.reader(1)?;
+    if let Some(damage) = archive.integrity_check()?.into_iter().next() {
+        return Err(Difference::Damaged(damage).into());
+    }
+    let mut report = Report::default();
+    let newest = journal::walk(&archive, &mut report)?;
+    journal::compare_head(&archive, &keyring, &head::default_path(data))?;
+    journal::compare_rows(&archive, &keyring, newest, &mut report)?;
+    compare_documents(data, &archive, &mut report).await?;
+    let signer = LocalSigner::new(keyring.derive(KeyUse::EmbeddedLedger))?;
+    let chain = open_ledger_copy(data, &scratch.path, &signer)?;
+    let later = live.reader(1)?;
+    register::compare(&archive, &later, &chain, &mut report).await?;
+    Ok(report)
+}
+
+/// The ledger is opened from a copy of its blocks alone, so that every block is run again.
+fn open_ledger_copy(data: &Path, scratch: &Path, signer: &LocalSigner) -> Result<ledger::embedded::EmbeddedChain, Difference> {
+    let folder = scratch.join("ledger");
+    let (from, to) = (data.join("ledger").join("blocks.log"), folder.join("blocks.log"));
+    std::fs::create_dir_all(&folder).map_err(|error| Difference::Io(folder.display().to_string(), error))?;
+    std::fs::copy(&from, to).map_err(|error| Difference::Io(from.display().to_string(), error))?;
+    let settings = Settings { data: scratch.to_owned(), ..Settings::default() };
+    Ok(open_ledger(&settings, &Clock::default(), signer)?)
+}
+
+async fn compare_documents(data: &Path, archive: &Reader, report: &mut Report) -> Result<(), Difference> {
+    let folder = DocumentFolder::beside_a_running_program(&data.join("documents"));
+    let mut after = None;
+    loop {
+        let documents = archive.all_documents(after, CHUNK_ROWS)?;
+        let Some(last) = documents.last() else { return Ok(()) };
+        after = Some(last.id);
+        for document in &documents {
+            folder.read(document).await.map_err(|error| Difference::Row {
+                kind: "document",
+                id: document.id.uuid(),
+                what: error.to_string(),
+            })?;
+            report.documents += 1;
+        }
+    }
+}
+
+/// A folder for copies, removed at the end.
+struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn new(data: &Path, entropy: &mut Entropy) -> std::io::Result<Self> {
+        let path = data.join(format!("verify-{}", hex::encode(entropy.bytes::<8>())));
+        std::fs::create_dir(&path)?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+            tracing::warn!(%error, path = %self.path.display(), "copies could not be removed");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The archive: everything that is stored, and the only crate that speaks SQL.
+//!
+//! Two interfaces serve every engine. The desk uses a [`Writer`]: it loads a [`Book`] of rows under lock, decides in
+//! memory, and commits everything at once. Everybody else reads committed state through `queries` on connections of
+//! their own.
+
+pub mod book;
+pub mod error;
+pub mod queries;
+pub mod record;
+mod rows;
+pub mod sqlite;
+
+pub use book::{Book, Table, Versioned, Wanted};
+pub use error::StoreError;
+pub use record::{Answer, AnswerKey, Record, RevokedToken, Setting};
+
+use domain::ids::BatchId;
+
+/// What the desk needs of any engine. One `load` opens a database transaction; `commit` or `rollback` ends it.
+pub trait Writer {
+    /// Opens a database transaction, resolves what the wanted rows refer to, locks and loads everything in the fixed
+    /// order product, campaign, investor, wallet, investment, credit, signer, journal head, ids ascending.
+    ///
+    /// # Errors
+    /// The engine is unreachable, busy, or failed.
+    fn load(&mut self, wanted: &Wanted) -> impl Future<Output = Result<Book, StoreError>>;
+
+    /// Writes every changed row of the book (guarded by the version it was loaded with) and the record, and commits.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where a row changed meanwhile; anything the engine says. Nothing is written then, but
+    /// for [`StoreError::CommitUnknown`], which [`Writer::has_committed`] settles.
+    fn commit(&mut self, book: &Book, record: &Record) -> impl Future<Output = Result<(), StoreError>>;
+
+    /// Ends the open database transaction without effect. Does nothing where none is open.
+    fn rollback(&mut self) -> impl Future<Output = ()>;
+
+    /// Whether a batch whose commit was not answered did commit.
+    ///
+    /// # Errors
+    /// The engine is unreachable or failed.
+    fn has_committed(&mut self, batch_id: BatchId) -> impl Future<Output = Result<bool, StoreError>>;
+}

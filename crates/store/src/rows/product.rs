@@ -1,0 +1,141 @@
+//! Issuers, products and listings.
+
+use domain::money::Money;
+use domain::product::{AssetCode, Interest, Issuer, Listing, Product, ProductTerms, ProductType, Token};
+
+use super::{Cells, Decode, Decoder, Encode, Encoder, Sink, table};
+use crate::error::StoreError;
+
+const NO_INTEREST: &str = "none";
+
+table!(
+    Issuer, "issuer",
+    fixed: ["id", "organisation_id", "company_name", "commercial_register", "commercial_register_number", "created_at"],
+    changing: []
+);
+
+impl Encode for Issuer {
+    fn encode<S: Sink>(&self, row: &mut Encoder<'_, S>) {
+        row.id(self.id.uuid())
+            .id(self.organisation_id.uuid())
+            .text(self.company_name.as_str())
+            .text(self.commercial_register.as_str())
+            .text(self.commercial_register_number.as_str())
+            .instant(self.created_at);
+    }
+}
+
+impl Decode for Issuer {
+    fn decode<C: Cells>(row: &mut Decoder<'_, C>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.id()?,
+            organisation_id: row.id()?,
+            company_name: row.name()?,
+            commercial_register: row.name()?,
+            commercial_register_number: row.name()?,
+            created_at: row.instant()?,
+        })
+    }
+}
+
+table!(
+    Product, "product",
+    fixed: [
+        "id", "organisation_id", "issuer_id", "name", "asset_code", "product_type", "ewpg", "isin", "issuable_units_max",
+        "step_size", "agio_percent", "nominal_value_minor", "nominal_value_currency", "interest", "outside_review",
+        "strict_dates", "lock_in_until", "terms_hash", "created_at",
+    ],
+    changing: ["reserved", "campaigns_created", "token_address", "version"]
+);
+
+impl Encode for Product {
+    fn encode<S: Sink>(&self, row: &mut Encoder<'_, S>) {
+        let terms = &self.terms;
+        row.id(self.id.uuid())
+            .id(self.organisation_id.uuid())
+            .id(self.issuer_id.uuid())
+            .text(terms.name.as_str())
+            .text(terms.asset_code.as_str())
+            .text(terms.product_type.code())
+            .flag(terms.ewpg)
+            .optional_text(terms.isin.as_deref())
+            .units(terms.issuable_units_max)
+            .units(terms.step_size)
+            .text(&terms.agio_percent.to_string())
+            .optional_signed(terms.nominal_value.map(Money::minor))
+            .optional_text(terms.nominal_value.map(|value| value.currency().code()))
+            .text(match terms.interest {
+                Interest::None => NO_INTEREST,
+            })
+            .flag(terms.outside_review)
+            .flag(terms.strict_dates)
+            .optional_instant(terms.lock_in_until)
+            .bytes(&terms.terms_hash)
+            .instant(self.created_at)
+            .units(self.reserved)
+            .number(u64::from(self.campaigns_created));
+        match self.token {
+            Token::Deploying => row.optional_bytes(None),
+            Token::Deployed(address) => row.bytes(&address.bytes()),
+        };
+        row.next_version(self.version);
+    }
+}
+
+impl Decode for Product {
+    fn decode<C: Cells>(row: &mut Decoder<'_, C>) -> Result<Self, StoreError> {
+        let (id, organisation_id, issuer_id) = (row.id()?, row.id()?, row.id()?);
+        let terms = ProductTerms {
+            name: row.name()?,
+            asset_code: row.code(AssetCode::parse)?,
+            product_type: row.code(ProductType::from_code)?,
+            ewpg: row.flag()?,
+            isin: row.optional_text()?.map(str::to_owned),
+            issuable_units_max: row.units()?,
+            step_size: row.units()?,
+            agio_percent: row.percent()?,
+            nominal_value: optional_money(row)?,
+            interest: row.code(|code| (code == NO_INTEREST).then_some(Interest::None))?,
+            outside_review: row.flag()?,
+            strict_dates: row.flag()?,
+            lock_in_until: row.optional_instant()?,
+            terms_hash: row.array()?,
+        };
+        Ok(Self {
+            id,
+            organisation_id,
+            issuer_id,
+            terms,
+            created_at: row.instant()?,
+            reserved: row.units()?,
+            campaigns_created: row.number()?,
+            token: row.optional_address()?.map_or(Token::Deploying, Token::Deployed),
+            version: row.number()?,
+        })
+    }
+}
+
+table!(Listing, "listing", fixed: ["id", "product_id", "platform_id", "created_at"], changing: []);
+
+impl Encode for Listing {
+    fn encode<S: Sink>(&self, row: &mut Encoder<'_, S>) {
+        row.id(self.id.uuid()).id(self.product_id.uuid()).id(self.platform_id.uuid()).instant(self.created_at);
+    }
+}
+
+impl Decode for Listing {
+    fn decode<C: Cells>(row: &mut Decoder<'_, C>) -> Result<Self, StoreError> {
+        Ok(Self { id: row.id()?, product_id: row.id()?, platform_id: row.id()?, created_at: row.instant()? })
+    }
+}
+
+/// Minor units and their currency, two columns that are filled both or not at all.
+pub(super) fn optional_money<C: Cells>(row: &mut Decoder<'_, C>) -> Result<Option<Money>, StoreError> {
+    let minor = row.optional_number()?;
+    let currency = row.optional_code(|code| domain::money::Currency::parse(code).ok())?;
+    match (minor, currency) {
+        (Some(minor), Some(currency)) => Ok(Some(Money::from_minor(minor, currency))),
+        (None, None) => Ok(None),
+        (Some(_), None) | (None, Some(_)) => Err(row.fault()),
+    }
+}

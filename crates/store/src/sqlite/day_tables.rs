@@ -1,0 +1,150 @@
+//! Tables that hold one day each and are dropped whole: remembered answers and the ids of batches. Looked up are the
+//! day of the batch and the day before, so that an answer is kept for at least 24 hours.
+
+use rusqlite::Connection;
+
+use super::failure::of_table;
+use super::statements::{execute, first, insert_into, list, rows_of_one_column, value};
+use crate::error::StoreError;
+use crate::record::{Answer, AnswerKey};
+use crate::rows::Table;
+
+/// What a day table holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// Remembered answers.
+    Answer,
+    /// Ids of committed batches.
+    Batch,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::Answer, Self::Batch];
+
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Answer => "answer_",
+            Self::Batch => "batch_",
+        }
+    }
+
+    /// The table of a day. Days before 1970 do not occur, but would have a name too.
+    pub(super) fn table(self, day: i64) -> String {
+        let sign = if day < 0 { "m" } else { "" };
+        format!("{}{sign}{}", self.prefix(), day.unsigned_abs())
+    }
+
+    fn day_of(self, table: &str) -> Option<i64> {
+        let digits = table.strip_prefix(self.prefix())?;
+        match digits.strip_prefix('m') {
+            Some(digits) => digits.parse().ok().and_then(i64::checked_neg),
+            None => digits.parse().ok(),
+        }
+    }
+
+    /// WITHOUT ROWID for batches: the id is the whole row. Answers are appended, so that their random keys move only an
+    /// index about.
+    fn definition(self, day: i64) -> String {
+        let table = self.table(day);
+        match self {
+            Self::Answer => format!(
+                "CREATE TABLE IF NOT EXISTS {table} (
+                    organisation_id BLOB NOT NULL CHECK (length(organisation_id) = 16),
+                    client_id BLOB NOT NULL CHECK (length(client_id) = 16),
+                    key TEXT NOT NULL,
+                    fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
+                    status INTEGER NOT NULL CHECK (status BETWEEN 100 AND 599),
+                    is_problem INTEGER NOT NULL CHECK (is_problem IN (0, 1)),
+                    body BLOB NOT NULL,
+                    subject BLOB CHECK (length(subject) = 16),
+                    PRIMARY KEY (organisation_id, client_id, key)
+                ) STRICT"
+            ),
+            Self::Batch => format!(
+                "CREATE TABLE IF NOT EXISTS {table} (id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16))
+                 STRICT, WITHOUT ROWID"
+            ),
+        }
+    }
+}
+
+/// Makes the tables of a day where they are missing, and then drops those of days before the previous one.
+pub(super) fn begin_day(connection: &Connection, day: i64) -> Result<(), StoreError> {
+    for kind in Kind::ALL {
+        if exists(connection, &kind.table(day))? {
+            continue;
+        }
+        run(connection, kind, &kind.definition(day))?;
+        for old in days(connection, kind)?.into_iter().filter(|old| *old < day.saturating_sub(1)) {
+            run(connection, kind, &format!("DROP TABLE {}", kind.table(old)))?;
+        }
+    }
+    Ok(())
+}
+
+/// The answer remembered under a key, looked up by each of the statements.
+pub(super) fn answer(connection: &Connection, key: &AnswerKey, lookups: &[String]) -> Result<Option<Answer>, StoreError> {
+    let (organisation_id, client_id) = (key.organisation_id.bytes(), key.client_id.bytes());
+    for sql in lookups {
+        let found: Option<(AnswerKey, Answer)> = first(connection, sql, (organisation_id, client_id, &key.key))?;
+        if let Some((_, answer)) = found {
+            return Ok(Some(answer));
+        }
+    }
+    Ok(None)
+}
+
+/// The statements that look an answer up on a day and the day before.
+pub(super) fn answer_lookups(connection: &Connection, day: i64) -> Result<Vec<String>, StoreError> {
+    let mut lookups = Vec::with_capacity(2);
+    for day in [day, day.saturating_sub(1)] {
+        let table = Kind::Answer.table(day);
+        if exists(connection, &table)? {
+            let columns = list(<(AnswerKey, Answer)>::COLUMNS);
+            lookups.push(format!("SELECT {columns} FROM {table} WHERE organisation_id = ?1 AND client_id = ?2 AND key = ?3"));
+        }
+    }
+    Ok(lookups)
+}
+
+/// An insert into a day's table of answers.
+pub(super) fn insert_answer(day: i64) -> String {
+    insert_into(&Kind::Answer.table(day), <(AnswerKey, Answer)>::COLUMNS)
+}
+
+/// Remembers a batch.
+pub(super) fn insert_batch(connection: &Connection, day: i64, id: [u8; 16]) -> Result<(), StoreError> {
+    let sql = format!("INSERT INTO {} (id) VALUES (?1)", Kind::Batch.table(day));
+    execute(connection, "batch", &sql, [id]).map(drop)
+}
+
+/// Whether any day remembers a batch.
+pub(super) fn has_batch(connection: &Connection, id: [u8; 16]) -> Result<bool, StoreError> {
+    for day in days(connection, Kind::Batch)? {
+        let sql = format!("SELECT 1 FROM {} WHERE id = ?1", Kind::Batch.table(day));
+        if value::<i64>(connection, "batch", &sql, [id])?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The days that have a table of this kind.
+pub(super) fn days(connection: &Connection, kind: Kind) -> Result<Vec<i64>, StoreError> {
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB ?1";
+    let names: Vec<String> = rows_of_one_column(connection, "sqlite_schema", sql, [format!("{}*", kind.prefix())])?;
+    Ok(names.iter().filter_map(|name| kind.day_of(name)).collect())
+}
+
+fn exists(connection: &Connection, table: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    Ok(value::<i64>(connection, "sqlite_schema", sql, [table])?.is_some())
+}
+
+fn run(connection: &Connection, kind: Kind, sql: &str) -> Result<(), StoreError> {
+    let table = match kind {
+        Kind::Answer => "answer",
+        Kind::Batch => "batch",
+    };
+    connection.execute_batch(sql).map_err(|error| of_table(table, &error))
+}

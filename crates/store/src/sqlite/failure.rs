@@ -1,0 +1,29 @@
+//! What `SQLite` says, sorted by what the caller should do about it.
+
+use rusqlite::ErrorCode;
+use rusqlite::ffi;
+
+use crate::error::StoreError;
+
+/// A failure that no single table answers for.
+pub(super) fn failure(error: &rusqlite::Error) -> StoreError {
+    of_table("database", error)
+}
+
+/// A failure while a table was read or written.
+pub(super) fn of_table(table: &'static str, error: &rusqlite::Error) -> StoreError {
+    let Some(code) = error.sqlite_error() else {
+        return StoreError::Engine(error.to_string());
+    };
+    match (code.code, code.extended_code) {
+        (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => StoreError::Busy,
+        // A write without room is reported as full; growing the shared memory of the log without room is not.
+        (ErrorCode::DiskFull, _) | (_, ffi::SQLITE_IOERR_SHMSIZE) => StoreError::Full,
+        (ErrorCode::CannotOpen, _) => StoreError::Unreachable(error.to_string()),
+        (ErrorCode::ConstraintViolation, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
+            StoreError::Conflict(table)
+        }
+        (ErrorCode::ConstraintViolation, _) => StoreError::Constraint(format!("{table}: {error}")),
+        (_, _) => StoreError::Engine(format!("{table}: {error}")),
+    }
+}

@@ -1,0 +1,250 @@
+//! Investments, what was signed for them, and their credits.
+
+use std::collections::HashMap;
+
+use domain::credit::Credit;
+use domain::document::SignedDocument;
+use domain::ids::{CreditId, InvestmentId, OrganisationId};
+use domain::investment::Investment;
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use super::Reader;
+use super::condition::{Condition, blob, investments_of};
+use super::page::List;
+use crate::error::StoreError;
+use crate::queries::{InvestmentFilter, Page, PageRequest, Viewer};
+use crate::sqlite::statements::{SqliteTable, rows, value};
+
+/// Investments whose signed documents are read at once.
+const INVESTMENTS_AT_ONCE_MAX: usize = 200;
+
+impl Reader {
+    /// The investments a viewer sees, with their signed documents: a platform its own, an issuer-side organisation
+    /// those in its products.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn investments(
+        &self,
+        viewer: Viewer,
+        filter: &InvestmentFilter,
+        request: PageRequest,
+    ) -> Result<Page<Investment>, StoreError> {
+        self.run(|connection| {
+            let list = filtered(viewer, filter);
+            let count = match counted(viewer, filter) {
+                Some(condition) => sum_of_counts(connection, &condition)?,
+                None => list.count::<Investment>(connection)?,
+            };
+            let mut page = list.page_of(connection, request, count)?;
+            read_signed_documents(connection, &mut page.rows)?;
+            Ok(page)
+        })
+    }
+
+    /// An investment the viewer sees, with its signed documents.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn investment(&self, viewer: Viewer, id: InvestmentId) -> Result<Option<Investment>, StoreError> {
+        self.run(|connection| {
+            let Some(mut investment) = single(viewer, id).single::<Investment>(connection)? else {
+                return Ok(None);
+            };
+            read_signed_documents(connection, std::slice::from_mut(&mut investment))?;
+            Ok(Some(investment))
+        })
+    }
+
+    /// What was signed for an investment; `None` where the viewer does not see the investment.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn signed_documents(
+        &self,
+        viewer: Viewer,
+        id: InvestmentId,
+        request: PageRequest,
+    ) -> Result<Option<Page<SignedDocument>>, StoreError> {
+        self.run(|connection| {
+            if !is_visible(connection, viewer, id)? {
+                return Ok(None);
+            }
+            List::of(Condition::with_id("investment_id = ?", id.uuid())).page(connection, request).map(Some)
+        })
+    }
+
+    /// The credits of one of a platform's investments; `None` where it is not the platform's.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn credits(
+        &self,
+        platform_id: OrganisationId,
+        id: InvestmentId,
+        request: PageRequest,
+    ) -> Result<Option<Page<Credit>>, StoreError> {
+        self.run(|connection| {
+            if !is_visible(connection, Viewer::Platform(platform_id), id)? {
+                return Ok(None);
+            }
+            let condition = Condition::with_id("investment_id = ?", id.uuid());
+            List { index: "INDEXED BY credit_by_investment", condition }.page(connection, request).map(Some)
+        })
+    }
+
+    /// A credit of one of a platform's investments.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn credit(
+        &self,
+        platform_id: OrganisationId,
+        investment_id: InvestmentId,
+        id: CreditId,
+    ) -> Result<Option<Credit>, StoreError> {
+        let condition = Condition::with_id("id = ?", id.uuid())
+            .and_id("investment_id = ?", investment_id.uuid())
+            .and_id("platform_id = ?", platform_id.uuid());
+        self.run(|connection| List::of(condition).single(connection))
+    }
+}
+
+/// Puts the signed documents into investments, in order of attachment.
+pub(super) fn read_signed_documents(connection: &Connection, investments: &mut [Investment]) -> Result<(), StoreError> {
+    // A constant number of places makes one statement for every number of investments: a place without a value is NULL,
+    // which is in no list.
+    let places = vec!["?"; INVESTMENTS_AT_ONCE_MAX].join(", ");
+    let select = &SignedDocument::statements().select;
+    let sql = format!("{select} WHERE investment_id IN ({places}) ORDER BY investment_id, position");
+    for investments in investments.chunks_mut(INVESTMENTS_AT_ONCE_MAX) {
+        let ids = investments.iter().map(|investment| blob(investment.id.uuid()));
+        let ids = ids.chain(std::iter::repeat(Value::Null)).take(INVESTMENTS_AT_ONCE_MAX);
+        let mut signed: HashMap<InvestmentId, Vec<SignedDocument>> = HashMap::new();
+        for document in rows::<SignedDocument>(connection, &sql, params_from_iter(ids))? {
+            signed.entry(document.investment_id).or_default().push(document);
+        }
+        for investment in investments {
+            investment.signed_documents = signed.remove(&investment.id).unwrap_or_default();
+        }
+    }
+    Ok(())
+}
+
+/// The list a filter leaves, read by the index that leaves the fewest rows to look at.
+fn filtered(viewer: Viewer, filter: &InvestmentFilter) -> List {
+    let InvestmentFilter { status, campaign_id, investor_id, product_id, wallet_id } = *filter;
+    let mut condition = investments_of(viewer);
+    let mut index = match viewer {
+        Viewer::Platform(_) => "INDEXED BY investment_by_platform",
+        Viewer::Issuer(_) => "INDEXED BY investment_by_issuer",
+    };
+    if let Some(status) = status {
+        condition = condition.and("status = ?", [Value::Text(status.code().to_owned())]);
+    }
+    if let Some(product) = product_id {
+        condition = condition.and_id("product_id = ?", product.uuid());
+    }
+    if let Some(campaign) = campaign_id {
+        condition = condition.and_id("campaign_id = ?", campaign.uuid());
+        index = "INDEXED BY investment_by_campaign";
+    }
+    if let Some(wallet) = wallet_id {
+        // A wallet is its investor's: with that, the investor's index serves.
+        condition = condition
+            .and_id("wallet_id = ?", wallet.uuid())
+            .and_id("investor_id = (SELECT investor_id FROM wallet WHERE id = ?)", wallet.uuid());
+        index = "INDEXED BY investment_by_investor";
+    }
+    if let Some(investor) = investor_id {
+        condition = condition.and_id("investor_id = ?", investor.uuid());
+        index = "INDEXED BY investment_by_investor";
+    }
+    List { index, condition }
+}
+
+/// The rows of `investment_count` that add up to the list's length; `None` where the filter asks for more than they know.
+fn counted(viewer: Viewer, filter: &InvestmentFilter) -> Option<Condition> {
+    let InvestmentFilter { status, campaign_id, investor_id, product_id, wallet_id } = *filter;
+    if investor_id.is_some() || wallet_id.is_some() {
+        return None;
+    }
+    let mut condition = match viewer {
+        Viewer::Platform(platform) => Condition::with_id("platform_id = ?", platform.uuid()),
+        Viewer::Issuer(organisation) => {
+            Condition::with_id("product_id IN (SELECT id FROM product WHERE organisation_id = ?)", organisation.uuid())
+        }
+    };
+    if let Some(status) = status {
+        condition = condition.and("status = ?", [Value::Text(status.code().to_owned())]);
+    }
+    if let Some(product) = product_id {
+        condition = condition.and_id("product_id = ?", product.uuid());
+    }
+    if let Some(campaign) = campaign_id {
+        condition = condition.and_id("campaign_id = ?", campaign.uuid());
+    }
+    Some(condition)
+}
+
+fn sum_of_counts(connection: &Connection, condition: &Condition) -> Result<u64, StoreError> {
+    let sql = format!("SELECT coalesce(sum(rows), 0) FROM investment_count WHERE {}", condition.text());
+    let sum: Option<i64> = value(connection, "investment_count", &sql, params_from_iter(condition.parameters()))?;
+    Ok(sum.and_then(|sum| u64::try_from(sum).ok()).unwrap_or(0))
+}
+
+/// An investment by its id, if the viewer sees it. The index of the id is the only one that finds a single row.
+fn single(viewer: Viewer, id: InvestmentId) -> List {
+    let condition = investments_of(viewer).and_id("id = ?", id.uuid());
+    List { index: "INDEXED BY sqlite_autoindex_investment_1", condition }
+}
+
+fn is_visible(connection: &Connection, viewer: Viewer, id: InvestmentId) -> Result<bool, StoreError> {
+    Ok(single(viewer, id).count::<Investment>(connection)? > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::instant::Instant;
+    use domain::investment::Status;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::queries::Position;
+    use crate::sqlite::Database;
+
+    /// Every choice of filters.
+    fn filters() -> Vec<InvestmentFilter> {
+        let id = Uuid::from_u128(1);
+        (0..32)
+            .map(|choice: u32| InvestmentFilter {
+                status: (choice & 1 != 0).then_some(Status::Paid),
+                campaign_id: (choice & 2 != 0).then(|| id.into()),
+                investor_id: (choice & 4 != 0).then(|| id.into()),
+                product_id: (choice & 8 != 0).then(|| id.into()),
+                wallet_id: (choice & 16 != 0).then(|| id.into()),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_list_of_investments_is_walked_along_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(folder.path()).unwrap();
+        let position = Position { created_at: Instant::from_micros(1), id: Uuid::from_u128(2) };
+        for viewer in [Viewer::Platform(Uuid::from_u128(3).into()), Viewer::Issuer(Uuid::from_u128(3).into())] {
+            for filter in filters() {
+                for (from, is_forwards) in [(None, true), (Some(position), true), (Some(position), false)] {
+                    let plan =
+                        |connection: &Connection| Ok(filtered(viewer, &filter).plan::<Investment>(connection, from, is_forwards));
+                    let plan = database.reader(1).unwrap().run(plan).unwrap();
+                    let bad = plan.iter().any(|step| step.starts_with("SCAN") || step.contains("TEMP B-TREE"));
+                    assert!(!bad, "{viewer:?} {filter:?} from {from:?}: {plan:?}");
+                    let expected = if from.is_some() { "=? AND (created_at,id)" } else { "=?" };
+                    assert!(plan[0].contains(expected), "{filter:?} from {from:?}: {plan:?}");
+                }
+            }
+        }
+    }
+}

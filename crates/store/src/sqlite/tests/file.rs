@@ -1,0 +1,228 @@
+//! The file: opening, migrating, locking, sharing, checking.
+
+use std::sync::mpsc;
+
+use super::market::*;
+use super::{Store, id, wait};
+use crate::sqlite::{DATABASE_FILE_NAME, Database, LOCK_FILE_NAME, ProcessLock};
+use crate::{StoreError, Wanted, Writer};
+
+#[test]
+fn b13_a_second_process_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = ProcessLock::take(folder.path()).unwrap();
+    assert!(folder.path().join(LOCK_FILE_NAME).exists());
+    assert!(matches!(ProcessLock::take(folder.path()), Err(StoreError::Busy)));
+    let by_file = folder.path().join(DATABASE_FILE_NAME);
+    assert!(matches!(ProcessLock::take(&by_file), Err(StoreError::Busy)), "however the folder is named");
+    drop(lock);
+    drop(ProcessLock::take(folder.path()).unwrap());
+    let below_a_file = folder.path().join(LOCK_FILE_NAME).join("data");
+    assert!(matches!(ProcessLock::take(&below_a_file), Err(StoreError::Unreachable(_))));
+}
+
+#[test]
+fn b13_two_writers_take_turns() {
+    let mut store = Store::with_market();
+    let mut short_command = Database::open(store.folder.path()).unwrap().writer().unwrap();
+    let wanted = Wanted { campaigns: [id(CAMPAIGN)].into(), ..Wanted::default() };
+    for turn in 1..=3 {
+        for (writer, batch) in [(&mut store.writer, 1), (&mut short_command, 2)] {
+            let mut book = wait(writer.load(&wanted)).unwrap();
+            let mut campaign = book.campaigns.get(&id(CAMPAIGN)).unwrap().clone();
+            campaign.used = units(campaign.used.get() + 1);
+            book.campaigns.put(campaign.id, campaign);
+            wait(writer.commit(&book, &crate::Record::new(id(100 * turn + batch), super::DAY))).unwrap();
+        }
+    }
+    let book = store.look(&wanted);
+    assert_eq!(book.campaigns.get(&id(CAMPAIGN)).unwrap().used, units(6));
+}
+
+#[test]
+fn b11_a_writer_that_must_wait_too_long_is_busy_and_readers_go_on() {
+    let mut store = Store::with_market();
+    let other = store.sql();
+    other.execute_batch("BEGIN IMMEDIATE; UPDATE campaign SET used = 9").unwrap();
+    store.writer.connection().busy_timeout(std::time::Duration::from_millis(1)).unwrap();
+    assert!(matches!(wait(store.writer.load(&Wanted::default())), Err(StoreError::Busy)));
+    let seen = store.reader.all_campaigns(None, 10).unwrap();
+    assert!(seen.iter().all(|campaign| campaign.used == units(0)), "what is not committed is not seen");
+    other.execute_batch("COMMIT").unwrap();
+    store.put(|_, _| {}).unwrap();
+    assert!(store.reader.all_campaigns(None, 10).unwrap().iter().all(|campaign| campaign.used == units(9)));
+}
+
+#[test]
+fn b11_a_writer_waits_for_another_to_finish() {
+    let mut store = Store::with_market();
+    let other = store.sql();
+    other.execute_batch("BEGIN IMMEDIATE; UPDATE campaign SET used = 9").unwrap();
+    let (started, wait_for_start) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        started.send(()).unwrap();
+        let book = store.load(&Wanted { campaigns: [id(CAMPAIGN)].into(), ..Wanted::default() });
+        book.campaigns.get(&id(CAMPAIGN)).unwrap().used
+    });
+    wait_for_start.recv().unwrap();
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(thread.join().unwrap(), units(9));
+}
+
+#[test]
+fn readers_wait_for_a_connection_and_then_give_up() {
+    let store = Store::with_market();
+    let reader = store.database.reader(1).unwrap();
+    let held = reader.clone();
+    let (entered, wait_for_entry) = mpsc::channel();
+    let (leave, wait_to_leave) = mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        held.run(|_| {
+            entered.send(()).unwrap();
+            wait_to_leave.recv().unwrap();
+            Ok(())
+        })
+    });
+    wait_for_entry.recv().unwrap();
+    assert!(matches!(reader.clients(), Err(StoreError::Busy)));
+    leave.send(()).unwrap();
+    thread.join().unwrap().unwrap();
+    assert!(reader.clients().is_ok());
+}
+
+#[test]
+fn a_connection_survives_a_reader_that_panics() {
+    let store = Store::with_market();
+    let reader = store.database.reader(1).unwrap();
+    let panicking = reader.clone();
+    let thread = std::thread::spawn(move || panicking.run(|_| -> Result<(), StoreError> { panic!("on purpose") }));
+    assert!(thread.join().is_err());
+    assert_eq!(reader.all_campaigns(None, 10).unwrap().len(), 2);
+}
+
+#[test]
+fn readers_cannot_write() {
+    let store = Store::with_market();
+    let refused = store.reader.run(|connection| Ok(connection.execute("DELETE FROM wallet", []).unwrap_err()));
+    assert!(refused.unwrap().to_string().contains("readonly"));
+}
+
+#[test]
+fn a_new_data_folder_is_made_for_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    for (path, made) in [("a/data", "a/data"), ("b/own.sqlite", "b")] {
+        Database::open(&folder.path().join(path)).unwrap();
+        let made = folder.path().join(made);
+        assert_eq!(std::fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o700, "{}", made.display());
+    }
+    assert!(folder.path().join("a/data").join(DATABASE_FILE_NAME).is_file());
+    assert!(folder.path().join("b/own.sqlite").is_file());
+}
+
+#[test]
+fn opening_again_keeps_everything() {
+    let mut store = Store::with_market();
+    store.put(|book, _| book.investments.put(id(1_000), investment(1_000))).unwrap();
+    let written = store.reader.all_investments(None, 10).unwrap();
+    let Store { folder, database, writer, reader, .. } = store;
+    drop((database, writer, reader));
+    for path in [folder.path().to_owned(), folder.path().join(DATABASE_FILE_NAME)] {
+        let database = Database::open(&path).unwrap();
+        assert_eq!(database.reader(1).unwrap().all_investments(None, 10).unwrap(), written);
+    }
+}
+
+#[test]
+fn the_file_belongs_to_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let store = Store::with_market();
+    for suffix in ["", "-wal", "-shm"] {
+        let path = store.folder.path().join(format!("{DATABASE_FILE_NAME}{suffix}"));
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", path.display());
+    }
+    assert!(store.database.wal_bytes() > 0);
+}
+
+#[test]
+fn the_writer_syncs_every_commit_and_enforces_references() {
+    let store = Store::new();
+    let pragma = |name: &str| -> String {
+        let connection = store.writer.connection();
+        connection
+            .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0).map(|value| format!("{value:?}")))
+            .unwrap()
+    };
+    for (name, expected) in [
+        ("journal_mode", "Text(\"wal\")"),
+        ("synchronous", "Integer(2)"),
+        ("foreign_keys", "Integer(1)"),
+        ("busy_timeout", "Integer(5000)"),
+    ] {
+        assert_eq!(pragma(name), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let store = Store::new();
+    store.sql().execute("INSERT INTO schema_version (version) VALUES (99)", []).unwrap();
+    let refused = Database::open(store.folder.path()).unwrap_err();
+    assert!(matches!(&refused, StoreError::Engine(reason) if reason.contains("newer")), "{refused}");
+}
+
+#[test]
+fn b15_migrations_run_once_when_many_open_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        let openings: Vec<_> = (0..4).map(|_| scope.spawn(|| Database::open(folder.path()).map(drop))).collect();
+        for opening in openings {
+            opening.join().unwrap().unwrap();
+        }
+    });
+    let versions: Vec<i64> = rusqlite::Connection::open(folder.path().join(DATABASE_FILE_NAME))
+        .unwrap()
+        .prepare("SELECT version FROM schema_version")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(versions, [1]);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(DATABASE_FILE_NAME), [7; 8_192]).unwrap();
+    assert!(matches!(Database::open(folder.path()), Err(StoreError::Engine(_))));
+    let below_a_file = folder.path().join(DATABASE_FILE_NAME).join("data");
+    assert!(matches!(Database::open(&below_a_file), Err(StoreError::Unreachable(_))));
+}
+
+#[test]
+fn damage_is_found() {
+    let mut store = Store::with_market();
+    store.put(|book, _| (0..50).for_each(|n| book.investments.put(id(1_000 + n), investment(1_000 + n)))).unwrap();
+    assert_eq!(store.reader.integrity_check().unwrap(), Vec::<String>::new());
+    let sql = store.sql();
+    sql.pragma_update(None, "foreign_keys", false).unwrap();
+    sql.execute("DELETE FROM wallet", []).unwrap();
+    sql.execute("DELETE FROM investor WHERE id = ?1", [id::<domain::ids::InvestorId>(OTHER_INVESTOR).bytes()]).unwrap();
+    let faults = store.reader.integrity_check().unwrap();
+    assert!(!faults.is_empty() && faults.iter().all(|fault| fault.ends_with("refers to no investor")), "{faults:?}");
+}
+
+#[test]
+fn a_full_disk_is_told_apart() {
+    let mut store = Store::with_market();
+    let pages: i64 = store.writer.connection().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    store.writer.connection().pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    let much = vec![0; 1_000_000];
+    let refused = store.put(|_, record| record.persons.push((id(INVESTOR), much.clone()))).unwrap_err();
+    assert!(matches!(refused, StoreError::Full), "{refused}");
+    assert_eq!(store.reader.all_campaigns(None, 10).unwrap().len(), 2, "reads go on");
+    store.writer.connection().pragma_update_and_check(None, "max_page_count", 1_000_000_i64, |_| Ok(())).unwrap();
+    store.put(|_, record| record.persons.push((id(INVESTOR), much))).unwrap();
+}
