@@ -13,5 +13,6 @@ pub mod jobs;
 pub mod keyring;
 pub mod ledger_rpc;
 pub mod operations;
+pub mod planted;
 pub mod program;
 pub mod verify;

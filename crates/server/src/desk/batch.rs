@@ -18,6 +18,7 @@ use crate::clock::day_of;
 use crate::entropy::Entropy;
 use crate::keyring::{self, Keyring};
 use crate::operations::Context;
+use crate::planted::Bug;
 
 /// How often a busy engine is asked again, and how long the desk waits before each time, in milliseconds. Together about
 /// three seconds.
@@ -136,6 +137,10 @@ impl<W: Writer> Batches<W> {
         }
         let book = self.writer.load(&wanted).await.map_err(Undecided::Store)?;
         let decided = self.decide(batch, book, Record::new(batch_id, day_of(newest)))?;
+        if Bug::AnswerWithoutCommit.is_planted() && self.counts.commits.fetch_add(1, Ordering::Relaxed) % 7 == 6 {
+            self.writer.rollback().await;
+            return Ok(());
+        }
         self.writer.commit(&decided.book, &decided.record).await.map_err(Undecided::Store)?;
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         self.counts.commands.fetch_add(batch.len() as u64, Ordering::Relaxed);
@@ -170,6 +175,7 @@ impl<W: Writer> Batches<W> {
                 catch_unwind(AssertUnwindSafe(|| work.run(&mut book, &mut cx)))
             };
             match outcome {
+                Ok(Ok(Some(_))) if Bug::ForgottenAnswer.is_planted() => {}
                 Ok(Ok(Some(answer))) => {
                     let (key, answer) = sealed(answer, &book, &mut cx).map_err(|_| Undecided::Broken(index))?;
                     book.answers.insert(key.clone(), answer.clone());

@@ -16,6 +16,7 @@ use store::sqlite::Reader;
 use super::{CHAIN_SETTING, Call, FACTORY_SETTING, LedgerFault, LedgerWork};
 use crate::operations::ledger::{CloseLedgerTransaction, RecordToken, ReserveLedgerTransaction};
 use crate::operations::setting::PutSetting;
+use crate::planted::Bug;
 
 impl LedgerWork {
     /// The network's factory, once its code stands in a finalized block; ordered where it does not exist yet.
@@ -91,6 +92,7 @@ impl LedgerWork {
     pub(super) async fn repeat(&self, open: &LiveLedgerTransaction, call: Call) -> Result<(), LedgerFault> {
         match open.attempts.last() {
             None => self.sign_store_send(&open.ledger_transaction, call).await,
+            Some(_) if Bug::NothingSentAgain.is_planted() => Ok(()),
             Some(attempt) => {
                 self.send(&attempt.raw).await;
                 Ok(())

@@ -12,6 +12,7 @@ use domain::wallet::Wallet;
 use store::{Book, Wanted};
 
 use super::{Context, Operation, Refused, refused_on};
+use crate::planted::Bug;
 
 /// A signed document that a request refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -243,7 +244,10 @@ pub(super) fn give_units_back(book: &mut Book, cx: &mut Context<'_>, ended: &Inv
 
 /// A platform's investment; a foreign one is not found.
 pub(super) fn investment_of(book: &Book, platform_id: OrganisationId, id: InvestmentId) -> Result<&Investment, Refused> {
-    book.investments.get(&id).filter(|investment| investment.platform_id == platform_id).ok_or(Refused::NotFound)
+    book.investments
+        .get(&id)
+        .filter(|investment| investment.platform_id == platform_id || Bug::ForeignInvestment.is_planted())
+        .ok_or(Refused::NotFound)
 }
 
 /// The investor of an investment.

@@ -1,0 +1,45 @@
+//! Bugs that are planted on purpose, so that the harnesses that hunt such bugs can show that they catch them.
+//!
+//! They exist only with the feature `planted`, and act only when the environment variable `SCRIP_PLANTED` names one.
+//! Without the feature the question is a constant "no". `./check planted` runs each harness against its bug and wants it
+//! to fail.
+
+/// A planted bug.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bug {
+    /// A platform's investment is found whoever asks: the access test must see it.
+    ForeignInvestment,
+    /// An answer is not remembered with its effect: the idempotency test must see it.
+    ForgottenAnswer,
+    /// Every seventh batch is answered although it was not committed: the kill test must see it.
+    AnswerWithoutCommit,
+    /// Stored bytes are not sent again after a crash: the kill test must see it.
+    NothingSentAgain,
+}
+
+impl Bug {
+    /// The name in `SCRIP_PLANTED`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ForeignInvestment => "foreign_investment",
+            Self::ForgottenAnswer => "forgotten_answer",
+            Self::AnswerWithoutCommit => "answer_without_commit",
+            Self::NothingSentAgain => "nothing_sent_again",
+        }
+    }
+
+    /// Whether the bug acts.
+    #[cfg(feature = "planted")]
+    #[must_use]
+    pub fn is_planted(self) -> bool {
+        std::env::var("SCRIP_PLANTED").is_ok_and(|name| name == self.name())
+    }
+
+    /// Whether the bug acts.
+    #[cfg(not(feature = "planted"))]
+    #[must_use]
+    pub const fn is_planted(self) -> bool {
+        false
+    }
+}
