@@ -49,10 +49,10 @@ pub struct NewInvestment {
     #[schema(nullable = false, max_items = 20)]
     pub signed_documents: Option<Vec<NewSignedDocument>>,
     /// The issuer's acceptance, where it was given already. Both signed document types must be in this call then.
-    #[schema(nullable = false, format = DateTime)]
+    #[schema(format = DateTime)]
     pub accepted_at: Option<String>,
     /// The payment; needs `accepted_at`.
-    #[schema(nullable = false, format = DateTime)]
+    #[schema(format = DateTime)]
     pub paid_at: Option<String>,
     /// The wallet it settles to, one of the investor's.
     #[schema(nullable = false)]
@@ -66,10 +66,10 @@ pub struct NewInvestment {
 #[derive(Debug, ToSchema)]
 pub struct InvestmentChange {
     /// The issuer's acceptance.
-    #[schema(nullable = false, format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     pub accepted_at: Option<String>,
     /// The payment.
-    #[schema(nullable = false, format = DateTime)]
+    #[schema(format = DateTime)]
     pub paid_at: Option<String>,
     /// The wallet it settles to, one of the investor's; can be changed until a credit is triggered.
     #[schema(nullable = false)]
@@ -116,7 +116,7 @@ async fn list_investments(
 #[utoipa::path(post, path = "/api/distributor/v2/investments/", tag = "Distributor: investments",
     params(KeyParams, DryRunParams), request_body = NewInvestment,
     responses((status = 201, description = "The investment.", body = InvestmentView),
-        (status = 200, description = "With `dry_run`: what would come of it.", body = InvestmentView), ActErrors),
+        (status = 200, description = "A dry run: what would come of it.", body = InvestmentView), ActErrors),
     security(("oauth2" = ["investments:write"])))]
 async fn create_investment(
     State(counter): State<Arc<Counter>>,
