@@ -49,8 +49,9 @@ impl Scene {
         let campaign_id = world.campaign(json!({})).await;
         let investment_id = world.investment(&campaign_id, json!({})).await.expect(201).id();
         let document_id = distributor.upload("terms.pdf").await.expect(201).id();
-        let issuer_document = issuer.upload_bytes("/issuer/v2/documents/", "terms.pdf", b"%PDF-1.4".to_vec(), &make_key());
-        let issuer_document_id = issuer_document.await.expect(201).id();
+        let (documents, key) = ("/issuer/v2/documents/", make_key());
+        let issuer_document = issuer.upload_bytes(documents, "terms.pdf", b"%PDF-1.4".to_vec(), &key).await;
+        let issuer_document_id = issuer_document.expect(201).id();
         let delivered_id = world.paid_investment(&campaign_id).await;
         let credit = distributor.post_empty(&format!("/distributor/v2/investments/{delivered_id}/credits/")).await.expect(201);
         let credit_id = credit.id();
