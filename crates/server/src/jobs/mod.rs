@@ -64,6 +64,8 @@ pub struct LedgerWork {
     sent: Arc<Notify>,
     /// Rung when there is a new block.
     block: Arc<Notify>,
+    /// The factory, once this run has found its code on the chain that was pinned.
+    pinned_factory: Option<Address>,
     seen: BTreeMap<ProductId, SeenRecords>,
 }
 
@@ -108,6 +110,9 @@ pub enum LedgerFault {
     /// A batch does not fit one transaction.
     #[error("a batch does not fit one ledger transaction")]
     BatchTooLarge,
+    /// The chain is not the one whose id and factory were pinned.
+    #[error("this is another chain than the one that was worked with before")]
+    OtherChain,
     /// What lies at a contract's address is not the contract.
     #[error("unexpected code at {0}")]
     UnexpectedCode(Address),
@@ -121,7 +126,7 @@ impl LedgerWork {
     #[must_use]
     pub fn new(parts: LedgerParts) -> Self {
         let LedgerParts { desk, archive, chain, signer, clock, policy, sent, block } = parts;
-        Self { desk, archive, chain, signer, clock, policy, sent, block, seen: BTreeMap::new() }
+        Self { desk, archive, chain, signer, clock, policy, sent, block, pinned_factory: None, seen: BTreeMap::new() }
     }
 
     /// Works until told to stop: at once when a credit is ordered or a block is made, else at a calm pace.
