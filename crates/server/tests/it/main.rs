@@ -4,5 +4,7 @@
 
 mod contract;
 mod guide;
+mod killing;
+mod process;
 mod tidy;
 mod world;
