@@ -40,20 +40,25 @@ pub struct NewInvestment {
     /// The campaign the investor invests in.
     pub campaign_id: Uuid,
     /// How many units.
-    #[schema(minimum = 1, example = 10)]
+    #[schema(minimum = 1, maximum = 9_223_372_036_854_775_807_i64, example = 10)]
     pub units: u64,
     /// When the investor gave the binding confirmation.
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     pub signed_at: String,
     /// Documents that the investor signed.
+    #[schema(nullable = false, max_items = 20)]
     pub signed_documents: Option<Vec<NewSignedDocument>>,
     /// The issuer's acceptance, where it was given already. Both signed document types must be in this call then.
+    #[schema(format = DateTime)]
     pub accepted_at: Option<String>,
     /// The payment; needs `accepted_at`.
+    #[schema(format = DateTime)]
     pub paid_at: Option<String>,
     /// The wallet it settles to, one of the investor's.
+    #[schema(nullable = false)]
     pub wallet: Option<Uuid>,
     /// A discount for this investment.
+    #[schema(nullable = false)]
     pub disagio: Option<MoneyView>,
 }
 
@@ -61,13 +66,16 @@ pub struct NewInvestment {
 #[derive(Debug, ToSchema)]
 pub struct InvestmentChange {
     /// The issuer's acceptance.
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     pub accepted_at: Option<String>,
     /// The payment.
+    #[schema(format = DateTime)]
     pub paid_at: Option<String>,
     /// The wallet it settles to, one of the investor's; can be changed until a credit is triggered.
+    #[schema(nullable = false)]
     pub wallet: Option<Uuid>,
     /// A discount; can be set until acceptance.
+    #[schema(nullable = false)]
     pub disagio: Option<MoneyView>,
 }
 
@@ -75,7 +83,7 @@ pub struct InvestmentChange {
 #[derive(Debug, ToSchema)]
 pub struct NewCancellation {
     /// When the investor asked.
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     pub cancellation_date: String,
 }
 
@@ -107,7 +115,8 @@ async fn list_investments(
 /// Create an investment in a campaign.
 #[utoipa::path(post, path = "/api/distributor/v2/investments/", tag = "Distributor: investments",
     params(KeyParams, DryRunParams), request_body = NewInvestment,
-    responses((status = 201, description = "The investment.", body = InvestmentView), ActErrors),
+    responses((status = 201, description = "The investment.", body = InvestmentView),
+        (status = 200, description = "A dry run: what would come of it.", body = InvestmentView), ActErrors),
     security(("oauth2" = ["investments:write"])))]
 async fn create_investment(
     State(counter): State<Arc<Counter>>,
