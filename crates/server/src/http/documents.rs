@@ -88,7 +88,8 @@ pub fn issuer_routes() -> OpenApiRouter<Arc<Counter>> {
 /// Upload a document.
 #[utoipa::path(post, path = "/api/distributor/v2/documents/", tag = "Distributor: documents",
     params(KeyParams, DryRunParams), request_body(content = inline(DocumentForm), content_type = "multipart/form-data"),
-    responses((status = 201, description = "The document's metadata.", body = DocumentView), ActErrors),
+    responses((status = 201, description = "The document's metadata.", body = DocumentView),
+        (status = 200, description = "A dry run: what would come of it.", body = DocumentView), ActErrors),
     security(("oauth2" = ["documents:write"])))]
 async fn distributor_upload_document(
     State(counter): State<Arc<Counter>>,
@@ -102,7 +103,8 @@ async fn distributor_upload_document(
 /// Upload a document.
 #[utoipa::path(post, path = "/api/issuer/v2/documents/", tag = "Issuer: documents",
     params(KeyParams, DryRunParams), request_body(content = inline(DocumentForm), content_type = "multipart/form-data"),
-    responses((status = 201, description = "The document's metadata.", body = DocumentView), ActErrors),
+    responses((status = 201, description = "The document's metadata.", body = DocumentView),
+        (status = 200, description = "A dry run: what would come of it.", body = DocumentView), ActErrors),
     security(("oauth2" = ["documents:write"])))]
 async fn issuer_upload_document(
     State(counter): State<Arc<Counter>>,

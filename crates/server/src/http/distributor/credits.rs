@@ -102,7 +102,8 @@ async fn list_credits(
 /// Trigger the crediting of an investment's units to its wallet.
 #[utoipa::path(post, path = "/api/distributor/v2/investments/{investment_id}/credits/", tag = "Distributor: credits",
     params(("investment_id" = Uuid, Path), KeyParams, DryRunParams),
-    responses((status = 201, description = "The credit, `processing`.", body = CreditView), ActErrors),
+    responses((status = 201, description = "The credit, `processing`.", body = CreditView),
+        (status = 200, description = "A dry run: what would come of it.", body = CreditView), ActErrors),
     security(("oauth2" = ["investments:write"])))]
 async fn order_credit(
     State(counter): State<Arc<Counter>>,

@@ -107,7 +107,8 @@ async fn list_investments(
 /// Create an investment in a campaign.
 #[utoipa::path(post, path = "/api/distributor/v2/investments/", tag = "Distributor: investments",
     params(KeyParams, DryRunParams), request_body = NewInvestment,
-    responses((status = 201, description = "The investment.", body = InvestmentView), ActErrors),
+    responses((status = 201, description = "The investment.", body = InvestmentView),
+        (status = 200, description = "A dry run: what would come of it.", body = InvestmentView), ActErrors),
     security(("oauth2" = ["investments:write"])))]
 async fn create_investment(
     State(counter): State<Arc<Counter>>,

@@ -73,7 +73,8 @@ async fn list_signed_documents(
 /// Attach a signed document to an investment.
 #[utoipa::path(post, path = "/api/distributor/v2/investments/{investment_id}/signed-documents/", tag = "Distributor: investments",
     params(("investment_id" = Uuid, Path), KeyParams, DryRunParams), request_body = NewSignedDocument,
-    responses((status = 201, description = "The signed document.", body = SignedDocumentView), ActErrors),
+    responses((status = 201, description = "The signed document.", body = SignedDocumentView),
+        (status = 200, description = "A dry run: what would come of it.", body = SignedDocumentView), ActErrors),
     security(("oauth2" = ["investments:write"])))]
 async fn attach_signed_document(
     State(counter): State<Arc<Counter>>,

@@ -116,7 +116,8 @@ async fn list_campaigns(
 /// Create a campaign for a distribution platform.
 #[utoipa::path(post, path = "/api/issuer/v2/products/{product_id}/campaigns/", tag = "Issuer: campaigns",
     params(("product_id" = Uuid, Path), KeyParams, DryRunParams), request_body = NewCampaign,
-    responses((status = 201, description = "The campaign.", body = CampaignView), ActErrors),
+    responses((status = 201, description = "The campaign.", body = CampaignView),
+        (status = 200, description = "A dry run: what would come of it.", body = CampaignView), ActErrors),
     security(("oauth2" = ["products:write"])))]
 async fn create_campaign(
     State(counter): State<Arc<Counter>>,
