@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod campaigns;
+mod catalogue;
 mod contract;
 mod guide;
+mod states;
 mod tidy;
 mod world;
