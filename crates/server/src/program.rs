@@ -175,9 +175,8 @@ impl Running {
     pub async fn start(settings: &Settings) -> Result<Self, StartFault> {
         let data = settings.data.as_path();
         make_private(data).map_err(|error| StartFault::Io(data.display().to_string(), error))?;
-        let lock = ProcessLock::take(data).map_err(|error| match error {
-            StoreError::Busy => StartFault::InUse(data.to_owned()),
-            other => StartFault::Store(other),
+        let lock = ProcessLock::take(data).map_err(|error| {
+            if matches!(error, StoreError::Busy) { StartFault::InUse(data.to_owned()) } else { StartFault::Store(error) }
         })?;
         let office = Office::open(data)?;
         let signer = LocalSigner::new(office.keyring.derive(KeyUse::EmbeddedLedger))?;
