@@ -32,6 +32,10 @@ pub struct StatedFacts {
     pub accepted_at: Option<Instant>,
     /// The payment.
     pub paid_at: Option<Instant>,
+    /// Whether `accepted_at` is stated as null: refused once there is an acceptance, else nothing.
+    pub is_accepted_at_null: bool,
+    /// Whether `paid_at` is stated as null: refused once there is a payment, else nothing.
+    pub is_paid_at_null: bool,
     /// The wallet.
     pub wallet_id: Option<WalletId>,
 }
@@ -266,7 +270,14 @@ fn statement<'a>(facts: &StatedFacts, book: &'a Book) -> Result<Statement<'a>, I
         Some(id) => Some(book.wallets.get(&id).ok_or(Inconsistent("wallet"))?),
         None => None,
     };
-    Ok(Statement { disagio: facts.disagio, accepted_at: facts.accepted_at, paid_at: facts.paid_at, wallet })
+    Ok(Statement {
+        disagio: facts.disagio,
+        accepted_at: facts.accepted_at,
+        paid_at: facts.paid_at,
+        is_accepted_at_null: facts.is_accepted_at_null,
+        is_paid_at_null: facts.is_paid_at_null,
+        wallet,
+    })
 }
 
 fn signed_document(investment_id: InvestmentId, reference: DocumentReference, cx: &mut Context<'_>) -> SignedDocument {
