@@ -2,7 +2,7 @@
 
 use domain::campaign::Campaign;
 use domain::document::{SignedDocument, SignedDocumentType};
-use domain::ids::{CampaignId, DocumentId, InvestmentId, InvestorId, OrganisationId, WalletId};
+use domain::ids::{CampaignId, DocumentId, InvestmentId, InvestorId, OrganisationId, SignedDocumentId, WalletId};
 use domain::instant::Instant;
 use domain::investment::{Investment, Order, Party, Statement};
 use domain::money::Money;
@@ -75,7 +75,11 @@ impl Operation for CreateInvestment {
         let product = book.products.get(&campaign.product_id).ok_or(Inconsistent("campaign.product_id"))?;
         let investor = book.investors.get(&self.investor_id).ok_or(Refused::NotFound)?;
         let id: InvestmentId = cx.entropy.id(cx.now);
-        let signed_documents = self.signed_documents.iter().map(|reference| signed_document(id, *reference, cx)).collect();
+        // The list is in order of instant and id, so ids that ascend keep the order of the call.
+        let mut ids: Vec<SignedDocumentId> = self.signed_documents.iter().map(|_| cx.entropy.id(cx.now)).collect();
+        ids.sort_unstable();
+        let attach = |(signed_id, reference)| signed_document(signed_id, id, reference, cx.now);
+        let signed_documents = ids.into_iter().zip(self.signed_documents.iter().copied()).map(attach).collect();
         let order = Order {
             investor,
             campaign: &campaign,
@@ -184,7 +188,7 @@ impl Operation for AttachDocument {
         if !document_is_of(book, self.reference.document_id, self.platform_id) {
             return Err(Refused::BodyIdsNotFound(vec!["/document_id".into()]));
         }
-        let document = signed_document(self.investment_id, self.reference, cx);
+        let document = signed_document(cx.entropy.id(cx.now), self.investment_id, self.reference, cx.now);
         let next = investment
             .attached(document.clone(), cx.now)
             .map_err(|refusal| refused_on(investment, Party::Distributor, vec![refusal]))?;
@@ -280,13 +284,18 @@ fn statement<'a>(facts: &StatedFacts, book: &'a Book) -> Result<Statement<'a>, I
     })
 }
 
-fn signed_document(investment_id: InvestmentId, reference: DocumentReference, cx: &mut Context<'_>) -> SignedDocument {
+fn signed_document(
+    id: SignedDocumentId,
+    investment_id: InvestmentId,
+    reference: DocumentReference,
+    now: Instant,
+) -> SignedDocument {
     SignedDocument {
-        id: cx.entropy.id(cx.now),
+        id,
         investment_id,
         document_type: reference.document_type,
         document_id: reference.document_id,
-        created_at: cx.now,
+        created_at: now,
     }
 }
 
