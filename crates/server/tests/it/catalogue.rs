@@ -32,10 +32,10 @@ async fn a_platform_finds_only_what_is_listed_on_it_and_made_for_it() {
 
     let products = "/distributor/v2/products/";
     assert_eq!(ids(&ours, products).await, [seeded.clone(), shared_id.clone()], "oldest first");
-    assert_eq!(ids(&theirs, products).await, [shared_id.clone()]);
+    assert_eq!(ids(&theirs, products).await, [shared_id.as_str()]);
     let campaigns = format!("{products}{shared_id}/campaigns/");
-    assert_eq!(ids(&ours, &campaigns).await, [our_campaign.clone()]);
-    assert_eq!(ids(&theirs, &campaigns).await, [their_campaign.clone()]);
+    assert_eq!(ids(&ours, &campaigns).await, [our_campaign.as_str()]);
+    assert_eq!(ids(&theirs, &campaigns).await, [their_campaign.as_str()]);
     assert_eq!(ids(&ours, &format!("{products}{seeded}/campaigns/")).await, [""; 0]);
     let product = ours.get(&format!("{products}{shared_id}/")).await.expect(200).body;
     assert_eq!((&product["id"], &product["max_issuable_amount"]), (&json!(shared_id), &json!(1_000_000)));

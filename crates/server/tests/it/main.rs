@@ -3,11 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod campaigns;
+mod cancellation;
 mod catalogue;
 mod contract;
+mod credits;
+mod desk;
+mod documents;
 mod guide;
+mod investments;
 mod killing;
+mod lists;
 mod process;
+mod signed_documents;
+mod statements;
 mod states;
 mod tidy;
 mod world;

@@ -1,5 +1,6 @@
 //! Every status that this build reaches × every act of the Distributor API, compared with the one table of open acts.
 
+use domain::instant::Instant;
 use domain::investment::{Act, Party, Status, may, open_acts};
 use domain::investor::PersonKind;
 use reqwest::Method;
@@ -46,53 +47,40 @@ impl Stage {
 
     /// An investment in a status, so prepared that nothing but the status can refuse the act; and a second wallet.
     async fn investment(&self, status: Status, act: Act) -> (String, Value) {
-        let (world, handout) = (&self.world, &self.world.handout);
-        let mut body = json!({"units": 1, "signed_documents": self.documents, "wallet": handout.wallet_id});
-        let platform_id = handout.distribution_platform_id;
-        let mut investor = domain::ids::InvestorId::new(handout.investor_id);
+        let (world, session) = (&self.world, &self.session);
         let number = self.investors.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        match status {
-            Status::KycPending | Status::KycInsufficient => {
-                investor = world.investor(platform_id, PersonKind::Natural, true).await;
-            }
-            _ => {}
+        let is_identified = !matches!(status, Status::KycPending | Status::KycInsufficient);
+        let investor = world.investor(session.organisation_id, PersonKind::Natural, true).await;
+        let wallet = world.wallet(session.organisation_id, investor, [number, 1].repeat(10).try_into().unwrap()).await;
+        let second_wallet = world.wallet(session.organisation_id, investor, [number, 2].repeat(10).try_into().unwrap()).await;
+        if !is_identified {
+            // Identified once, so that there are wallets; the result has lapsed since.
+            world.record_kyc(investor, KycResult::Passed { valid_until: Some(Instant::from_micros(0)) }).await;
         }
-        let wallet = world.wallet(platform_id, investor, [100 + number; 20]).await;
-        match status {
-            Status::KycPending | Status::KycInsufficient => {
-                // Identified once, so that there is a wallet; the result has lapsed since.
-                world
-                    .record_kyc(investor, KycResult::Passed { valid_until: Some(domain::instant::Instant::from_micros(0)) })
-                    .await;
-                body = merged(body, json!({"investor_id": investor.uuid(), "wallet": null}));
-                if act == Act::MarkPaid {
-                    body["accepted_at"] = json!(GUIDE_DATE);
-                }
-            }
-            Status::ReviewPending if act == Act::MarkPaid => body["accepted_at"] = json!(GUIDE_DATE),
-            Status::Accepted => body["accepted_at"] = json!(GUIDE_DATE),
-            Status::Paid | Status::Delivered => {
-                body = merged(body, json!({"accepted_at": GUIDE_DATE, "paid_at": GUIDE_DATE}));
-            }
-            _ => {}
+        let mut body = json!({
+            "investor_id": investor.uuid(), "units": 1, "signed_documents": self.documents, "wallet": wallet,
+        });
+        let is_early = matches!(status, Status::KycPending | Status::ReviewPending) && act == Act::MarkPaid;
+        if is_early || matches!(status, Status::Accepted | Status::Paid | Status::Delivered) {
+            body["accepted_at"] = json!(GUIDE_DATE);
+        }
+        if matches!(status, Status::Paid | Status::Delivered) {
+            body["paid_at"] = json!(GUIDE_DATE);
         }
         let campaign = if status == Status::ReviewPending { &self.reviewed } else { &self.plain };
         let id = world.investment(campaign, body).await.expect(201).id();
-        match status {
-            Status::Delivered => {
-                let credit = self.session.post_empty(&format!("{PATH}{id}/credits/")).await.expect(201).id();
-                assert_eq!(self.session.ended_credit(&id, &credit).await["status"], "succeeded");
-            }
-            Status::KycInsufficient => world.record_kyc(investor, KycResult::Failed).await,
-            Status::Aborted => {
-                self.session
-                    .post(&format!("{PATH}{id}/cancellation/"), &json!({"cancellation_date": GUIDE_DATE}))
-                    .await
-                    .expect(200);
-            }
-            _ => {}
+        if status == Status::Delivered {
+            let credit = session.post_empty(&format!("{PATH}{id}/credits/")).await.expect(201).id();
+            assert_eq!(session.ended_credit(&id, &credit).await["status"], "succeeded");
         }
-        (id, json!(wallet))
+        if status == Status::KycInsufficient {
+            world.record_kyc(investor, KycResult::Failed).await;
+        }
+        if status == Status::Aborted {
+            let cancellation = json!({"cancellation_date": GUIDE_DATE});
+            session.post(&format!("{PATH}{id}/cancellation/"), &cancellation).await.expect(200);
+        }
+        (id, json!(second_wallet))
     }
 
     /// Does an act, or only asks what would come of it.
