@@ -26,21 +26,38 @@ pub struct Process {
 impl Process {
     /// Starts a sandbox on `folder/data`, waits until it is ready, and makes sure that it is the one that answers.
     pub async fn start(folder: &Path, options: &[&str]) -> Self {
+        Self::start_logging(folder, options, "warn").await
+    }
+
+    /// The same with other log levels, as in `SCRIP_LOG`.
+    pub async fn start_logging(folder: &Path, options: &[&str], levels: &str) -> Self {
         let handout_path = folder.join("handout.json");
         let _none_before = std::fs::remove_file(&handout_path);
         let log = File::options().create(true).append(true).open(log_path(folder)).unwrap();
         let mut command = scrip(&["sandbox", "--listen", "127.0.0.1:0", "--rate-limit", "off"]);
         command.arg("--data").arg(folder.join("data")).arg("--handout").arg(&handout_path).args(options);
-        let mut child = command.env("SCRIP_LOG", "warn").stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let mut child = command.env("SCRIP_LOG", levels).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let handout = ready(&mut child, folder, &handout_path).await;
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
         let process = Self { child, handout, http };
-        let root = process.handout.url.strip_suffix("/api").unwrap();
-        let health = process.http.get(format!("{root}/healthz")).send().await.unwrap();
+        let address = process.address();
+        let health = process.http.get(format!("http://{address}/healthz")).send().await.unwrap();
         assert_eq!(health.status(), 200);
-        let address: SocketAddr = root.strip_prefix("http://").unwrap().parse().unwrap();
         assert!(listens(process.child.id(), address.port()), "{address} belongs to another process");
         process
+    }
+
+    /// Where HTTP is served.
+    pub fn address(&self) -> SocketAddr {
+        let root = self.handout.url.strip_suffix("/api").unwrap();
+        root.strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
+    /// The most memory that it had so far, in bytes.
+    pub fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        1_024 * peak.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap()
     }
 
     /// `kill -9`, at once.
@@ -107,7 +124,8 @@ pub fn scrip(arguments: &[&str]) -> Command {
     command
 }
 
-fn log_path(folder: &Path) -> PathBuf {
+/// Where the program's log of a folder is.
+pub fn log_path(folder: &Path) -> PathBuf {
     folder.join("scrip.log")
 }
 
