@@ -12,6 +12,7 @@ mod documents;
 mod guide;
 mod investments;
 mod lists;
+mod model;
 mod signed_documents;
 mod statements;
 mod states;
