@@ -203,8 +203,11 @@ async fn d08_a_file_name_is_metadata_only_and_encoded_for_the_header() {
         ("a\u{202e}fdp.exe", "attachment; filename=\"a_fdp.exe\"; filename*=UTF-8''a%E2%80%AEfdp.exe"),
         ("Bürge.pdf", "attachment; filename=\"B_rge.pdf\"; filename*=UTF-8''B%C3%BCrge.pdf"),
         ("a;b.pdf", "attachment; filename=\"a;b.pdf\""),
+        ("a\"b.pdf", "attachment; filename=\"a_b.pdf\"; filename*=UTF-8''a%22b.pdf"),
+        ("a%22b%0D%0A.pdf", "attachment; filename=\"a_22b_0D_0A.pdf\"; filename*=UTF-8''a%2522b%250D%250A.pdf"),
     ] {
-        let head = format!("Content-Disposition: form-data; name=\"file\"; filename=\"{stated}\"");
+        let quoted = stated.replace('"', "\\\"");
+        let head = format!("Content-Disposition: form-data; name=\"file\"; filename=\"{quoted}\"");
         let stored = upload_as(&session, &world, head.as_bytes()).await.expect(201);
         assert_eq!(stored.body["file_name"], stated);
         assert_eq!(stored.body["content_type"], "application/octet-stream");
@@ -212,13 +215,6 @@ async fn d08_a_file_name_is_metadata_only_and_encoded_for_the_header() {
         assert_eq!(content.headers()["content-disposition"], header, "{stated}");
         assert_eq!(content.bytes().await.unwrap(), "bytes");
         assert!(folder(&world, "stored").join(stored.id()).is_file(), "stored under its id alone");
-    }
-    let quoted =
-        upload_as(&session, &world, b"Content-Disposition: form-data; name=\"file\"; filename=\"a%22b%0D%0A.pdf\"").await;
-    if quoted.status == 201 {
-        let content = download(&world, &session, &quoted.id()).await;
-        let header = content.headers()["content-disposition"].to_str().unwrap().to_owned();
-        assert!(header.starts_with("attachment; filename=\"") && header.matches('"').count() == 2, "{header}");
     }
     let count = files(&world).1;
     for refused in ["x".repeat(5_000), "a.pdf\u{0}.exe".to_owned(), "a\u{7}b".to_owned(), String::new()] {

@@ -16,6 +16,7 @@ mod input;
 mod investments;
 mod killing;
 mod lists;
+mod model;
 mod openapi;
 mod process;
 mod raw;
