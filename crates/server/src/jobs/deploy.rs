@@ -13,15 +13,18 @@ use ledger::{Address, At, B256};
 use store::queries::LiveLedgerTransaction;
 use store::sqlite::Reader;
 
-use super::{CHAIN_SETTING, Call, FACTORY_SETTING, LedgerFault, LedgerWork};
-use crate::operations::ledger::{CloseLedgerTransaction, RecordToken, ReserveLedgerTransaction};
-use crate::operations::setting::PutSetting;
+use super::{Call, LedgerFault, LedgerWork};
+use crate::operations::ledger::{CHAIN_SETTING, FACTORY_SETTING, RecordFactory, RecordToken, ReserveLedgerTransaction};
 use crate::planted::Bug;
 
 impl LedgerWork {
     /// The network's factory, once its code stands in a finalized block; ordered where it does not exist yet.
     pub(super) async fn factory(&self) -> Result<Option<Address>, LedgerFault> {
         if let Some(known) = self.read(|archive| archive.setting(FACTORY_SETTING)).await? {
+            let signed_for = self.read(|archive| archive.setting(CHAIN_SETTING)).await?;
+            if signed_for.as_deref() != Some(&self.chain.chain_id().to_be_bytes()[..]) {
+                return Err(LedgerFault::OtherChain(self.chain.chain_id()));
+            }
             return Ok(<[u8; 20]>::try_from(known.as_slice()).ok().map(Address));
         }
         let live = self.read(Reader::live_ledger_transactions).await?;
@@ -39,12 +42,12 @@ impl LedgerWork {
             }
             Deployed::Foreign { address, .. } => Err(LedgerFault::UnexpectedCode(address)),
             Deployed::Present { address } => {
-                let chain_id = self.chain.chain_id().to_be_bytes().to_vec();
-                self.desk.run(PutSetting { name: CHAIN_SETTING, value: chain_id }, self.clock.now()).await?;
-                let factory = PutSetting { name: FACTORY_SETTING, value: address.0.to_vec() };
-                self.desk.run(factory, self.clock.now()).await?;
-                let close = CloseLedgerTransaction { ledger_transaction_id: slot.id };
-                self.desk.run(close, self.clock.now()).await?;
+                let record = RecordFactory {
+                    chain_id: self.chain.chain_id(),
+                    address: EvmAddress::new(address.0),
+                    ledger_transaction_id: slot.id,
+                };
+                self.desk.run(record, self.clock.now()).await?;
                 Ok(Some(address))
             }
         }
