@@ -5,6 +5,7 @@
 mod contract;
 mod guide;
 mod killing;
+mod ledger_work;
 mod process;
 mod tidy;
 mod world;
