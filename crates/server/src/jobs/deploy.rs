@@ -13,9 +13,8 @@ use ledger::{Address, At, B256};
 use store::queries::LiveLedgerTransaction;
 use store::sqlite::Reader;
 
-use super::{CHAIN_SETTING, Call, FACTORY_SETTING, LedgerFault, LedgerWork};
-use crate::operations::ledger::{CloseLedgerTransaction, RecordToken, ReserveLedgerTransaction};
-use crate::operations::setting::PutSetting;
+use super::{Call, LedgerFault, LedgerWork};
+use crate::operations::ledger::{CHAIN_SETTING, FACTORY_SETTING, RecordFactory, RecordToken, ReserveLedgerTransaction};
 use crate::planted::Bug;
 
 impl LedgerWork {
@@ -43,12 +42,12 @@ impl LedgerWork {
             }
             Deployed::Foreign { address, .. } => Err(LedgerFault::UnexpectedCode(address)),
             Deployed::Present { address } => {
-                let chain_id = self.chain.chain_id().to_be_bytes().to_vec();
-                self.desk.run(PutSetting { name: CHAIN_SETTING, value: chain_id }, self.clock.now()).await?;
-                let factory = PutSetting { name: FACTORY_SETTING, value: address.0.to_vec() };
-                self.desk.run(factory, self.clock.now()).await?;
-                let close = CloseLedgerTransaction { ledger_transaction_id: slot.id };
-                self.desk.run(close, self.clock.now()).await?;
+                let record = RecordFactory {
+                    chain_id: self.chain.chain_id(),
+                    address: EvmAddress::new(address.0),
+                    ledger_transaction_id: slot.id,
+                };
+                self.desk.run(record, self.clock.now()).await?;
                 Ok(Some(address))
             }
         }
@@ -58,12 +57,12 @@ impl LedgerWork {
     async fn pin(&self, factory: &[u8]) -> Result<Address, LedgerFault> {
         let chain_id = self.read(|archive| archive.setting(CHAIN_SETTING)).await?;
         if chain_id.is_none_or(|pinned| pinned != self.chain.chain_id().to_be_bytes()) {
-            return Err(LedgerFault::OtherChain);
+            return Err(LedgerFault::OtherChain(self.chain.chain_id()));
         }
-        let address = Address(<[u8; 20]>::try_from(factory).map_err(|_| LedgerFault::OtherChain)?);
+        let address = Address(<[u8; 20]>::try_from(factory).map_err(|_| LedgerFault::OtherChain(self.chain.chain_id()))?);
         match deployed_factory(self.chain.as_ref(), address, At::Finalized).await? {
             Deployed::Present { address } => Ok(address),
-            Deployed::Absent => Err(LedgerFault::OtherChain),
+            Deployed::Absent => Err(LedgerFault::OtherChain(self.chain.chain_id())),
             Deployed::Foreign { address, .. } => Err(LedgerFault::UnexpectedCode(address)),
         }
     }

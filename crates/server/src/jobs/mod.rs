@@ -32,11 +32,6 @@ use crate::desk::{Desk, ProgramFault};
 use crate::operations::ledger::RecordAttempt;
 use watch::SeenRecords;
 
-/// The name under which the factory's address is remembered.
-pub const FACTORY_SETTING: &str = "ledger_factory";
-/// The name under which the chain id is remembered, so that no other chain is ever signed for.
-pub const CHAIN_SETTING: &str = "ledger_chain_id";
-
 /// How the ledger is worked with.
 #[derive(Clone, Copy, Debug)]
 pub struct LedgerPolicy {
@@ -110,12 +105,12 @@ pub enum LedgerFault {
     /// A batch does not fit one transaction.
     #[error("a batch does not fit one ledger transaction")]
     BatchTooLarge,
-    /// The chain is not the one whose id and factory were pinned.
-    #[error("this is another chain than the one that was worked with before")]
-    OtherChain,
     /// What lies at a contract's address is not the contract.
     #[error("unexpected code at {0}")]
     UnexpectedCode(Address),
+    /// The chain is not the one whose contracts are remembered.
+    #[error("chain {0} is not the chain whose contracts are remembered")]
+    OtherChain(u64),
     /// The background thread that reads the database ended.
     #[error("a read was cut off")]
     Cut,

@@ -15,6 +15,7 @@ mod health;
 mod input;
 mod investments;
 mod killing;
+mod ledger_work;
 mod lists;
 mod model;
 mod openapi;
