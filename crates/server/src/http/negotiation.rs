@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
@@ -26,6 +26,11 @@ pub const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id"
 /// The paths whose resources are the same with and without a trailing slash (design section 9).
 const SLASHED_PREFIXES: [&str; 4] = ["/api/issuer/", "/api/distributor/", "/api/registrar/", "/api/sandbox/"];
 const API_PREFIX: &str = "/api/";
+/// Below it lies the UI of the OpenAPI file: the only pages among the API's answers.
+const DOCS_PREFIX: &str = "/api/docs";
+/// What the UI may load: its own files, and pictures and styles that it carries in itself. No other host, no frame.
+const DOCS_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; base-uri 'none'; \
+    form-action 'self'; frame-ancestors 'none'";
 
 /// Mints request ids; made of the clock and the random source by whoever owns them.
 pub type MintRequestId = Arc<dyn Fn() -> Uuid + Send + Sync>;
@@ -151,9 +156,13 @@ async fn pass(State(mint): State<MintRequestId>, mut request: Request, next: Nex
     }
     let method = known_method(request.method());
     let is_api = request.uri().path().starts_with(API_PREFIX);
+    let is_docs = request.uri().path().starts_with(DOCS_PREFIX);
     let mut response = finish_problem(next.run(request).await, entry.request_id);
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if is_docs {
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS_POLICY));
+    }
     if is_api {
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }

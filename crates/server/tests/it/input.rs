@@ -24,7 +24,9 @@ pub struct Scene {
     pub campaign_id: String,
     /// An open investment.
     pub investment_id: String,
+    /// A document that the platform uploaded.
     pub document_id: String,
+    issuer_document_id: String,
     delivered_id: String,
     credit_id: String,
     issuer_id: String,
@@ -47,6 +49,9 @@ impl Scene {
         let campaign_id = world.campaign(json!({})).await;
         let investment_id = world.investment(&campaign_id, json!({})).await.expect(201).id();
         let document_id = distributor.upload("terms.pdf").await.expect(201).id();
+        let (documents, key) = ("/issuer/v2/documents/", make_key());
+        let issuer_document = issuer.upload_bytes(documents, "terms.pdf", b"%PDF-1.4".to_vec(), &key).await;
+        let issuer_document_id = issuer_document.expect(201).id();
         let delivered_id = world.paid_investment(&campaign_id).await;
         let credit = distributor.post_empty(&format!("/distributor/v2/investments/{delivered_id}/credits/")).await.expect(201);
         let credit_id = credit.id();
@@ -60,6 +65,7 @@ impl Scene {
             campaign_id,
             investment_id,
             document_id,
+            issuer_document_id,
             delivered_id,
             credit_id,
             issuer_id,
@@ -106,6 +112,7 @@ impl Scene {
     pub fn filled(&self, template: &str) -> String {
         let handout = &self.world.handout;
         let investment_id = if template.contains("{credit_id}") { &self.delivered_id } else { &self.investment_id };
+        let document_id = if template.contains("/issuer/") { &self.issuer_document_id } else { &self.document_id };
         [
             ("{product_id}", &handout.product_id.to_string()),
             ("{campaign_id}", &self.campaign_id),
@@ -113,7 +120,7 @@ impl Scene {
             ("{wallet_id}", &handout.wallet_id.to_string()),
             ("{investment_id}", investment_id),
             ("{credit_id}", &self.credit_id),
-            ("{document_id}", &self.document_id),
+            ("{document_id}", document_id),
             ("{distribution_platform_id}", &handout.distribution_platform_id.to_string()),
             ("{issuer_id}", &self.issuer_id),
             ("{listing_id}", &self.listing_id),

@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// One file of the repository: its path from the root, and its text.
-struct SourceFile {
-    path: String,
-    text: String,
+pub struct SourceFile {
+    pub path: String,
+    pub text: String,
 }
 
 /// One broken rule, at a place that an editor can jump to.
@@ -34,7 +34,7 @@ impl SourceFile {
         self.path.rsplit_once('.').is_some_and(|(_, extension)| wanted.contains(&extension))
     }
 
-    fn is_rust(&self) -> bool {
+    pub fn is_rust(&self) -> bool {
         self.has_extension(&["rs"])
     }
 
@@ -56,7 +56,7 @@ impl fmt::Display for Violation {
 }
 
 /// All text files that git tracks or would track, with the root's ignore rules applied.
-fn repository_files() -> Vec<SourceFile> {
+pub fn repository_files() -> Vec<SourceFile> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     let listing = Command::new("git")
         .args(["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
