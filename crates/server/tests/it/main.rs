@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod access;
 mod contract;
 mod guide;
+mod idempotency;
+mod oauth;
 mod tidy;
 mod world;
