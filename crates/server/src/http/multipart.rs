@@ -5,6 +5,7 @@
 
 mod parts;
 
+use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use sha2::{Digest, Sha256};
-use tokio::fs::{File, OpenOptions};
+use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
@@ -97,9 +98,13 @@ impl TemporaryFile {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
-        options.mode(0o600);
-        let file = options.open(&path).await?;
-        Ok((Self { path: Some(path) }, file))
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        // The file gets its guard on the thread that makes it: a caller that has gone away meanwhile drops both.
+        let made = tokio::task::spawn_blocking(move || {
+            let file = options.open(&path)?;
+            Ok((Self { path: Some(path) }, File::from_std(file)))
+        });
+        made.await.map_err(io::Error::other)?
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod access;
 mod campaigns;
 mod cancellation;
 mod catalogue;
@@ -12,12 +13,14 @@ mod desk;
 mod documents;
 mod guide;
 mod health;
+mod idempotency;
 mod input;
 mod investments;
 mod killing;
 mod ledger_work;
 mod lists;
 mod model;
+mod oauth;
 mod openapi;
 mod process;
 mod raw;
