@@ -97,7 +97,7 @@ async fn distributor_upload_document(
     intake: Intake,
     request: Request,
 ) -> Result<Response, Problem> {
-    upload(&counter, &caller, intake, request).await
+    upload(counter, caller, intake, request).await
 }
 
 /// Upload a document.
@@ -112,7 +112,7 @@ async fn issuer_upload_document(
     intake: Intake,
     request: Request,
 ) -> Result<Response, Problem> {
-    upload(&counter, &caller, intake, request).await
+    upload(counter, caller, intake, request).await
 }
 
 /// Read a document's metadata.
@@ -174,13 +174,25 @@ async fn issuer_read_document_content(
 /// The bytes are synced under a temporary name first, then the desk makes the row, and the name becomes final last: a
 /// row always has its bytes, and what a crash leaves behind is collected at the next start.
 async fn upload<P: Permission>(
-    counter: &Counter,
-    caller: &Caller<P>,
+    counter: Arc<Counter>,
+    caller: Caller<P>,
     intake: Intake,
     request: Request,
 ) -> Result<Response, Problem> {
     let id: DocumentId = counter.fresh_id();
     let upload = receive(request, counter.documents.incoming(), id.uuid(), UploadLimits::DOCUMENT).await?;
+    // A task of its own: where the client hangs up now, bytes without a row are still taken away.
+    let kept = tokio::spawn(async move { keep(&counter, &caller, intake, id, upload).await });
+    kept.await.unwrap_or_else(|_| Err(Problem::internal()))
+}
+
+async fn keep<P: Permission>(
+    counter: &Counter,
+    caller: &Caller<P>,
+    intake: Intake,
+    id: DocumentId,
+    upload: Upload,
+) -> Result<Response, Problem> {
     let content_check = counter.documents.check(upload.file.path()).await.map_err(|_| Problem::internal())?;
     let identity = identity(&upload);
     let operation = store_document(id, caller, &upload, content_check);

@@ -20,6 +20,16 @@ const READING: [(u16, &str); 9] = [
     (503, "No room for the request now; `Retry-After` says when."),
 ];
 
+const FORMS: [(u16, &str); 7] = [
+    (405, "Only POST."),
+    (406, "The answer is JSON; the request accepts something else."),
+    (408, "The body took too long."),
+    (413, "The body is too large."),
+    (429, "Too many failed attempts; `Retry-After` says when."),
+    (500, "Something failed inside. Nothing was changed."),
+    (503, "No room for the request now; `Retry-After` says when."),
+];
+
 const ACTING: [(u16, &str); 6] = [
     (400, "Wrong whatever the store holds; `errors` name the fields. Also an id in the body that is missing or foreign."),
     (408, "The body took too long."),
@@ -47,6 +57,23 @@ impl IntoResponses for ActErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let mut responses = problems(&READING);
         responses.extend(problems(&ACTING));
+        responses
+    }
+}
+
+/// Errors of the token endpoint and of revocation: RFC 6749's own form where it has one.
+#[derive(Clone, Copy, Debug)]
+pub struct OauthErrors;
+
+impl IntoResponses for OauthErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut responses = problems(&FORMS);
+        for (status, description) in [("400", "The request is wrong."), ("401", "The client is unknown or its secret is wrong.")]
+        {
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("OauthErrorDocument"))).build();
+            let response = ResponseBuilder::new().description(description).content("application/json", content).build();
+            responses.insert(status.to_owned(), response.into());
+        }
         responses
     }
 }

@@ -10,6 +10,7 @@ pub mod campaign_view;
 pub mod distributor;
 pub mod documents;
 pub mod errors;
+pub mod etag;
 pub mod health;
 pub mod investment_filter;
 pub mod investment_view;
@@ -148,7 +149,7 @@ pub fn router(counter: Arc<Counter>, doors: Doors) -> Router {
     let (routes, document) = routes(doors).split_for_parts();
     let docs = Config::new(["/api/openapi.json"]).use_base_layout().validator_url("none");
     let mint = counter.clone();
-    let api = routes.layer(from_fn(accept_json)).with_state(counter);
+    let api = routes.layer(from_fn(etag::tag)).layer(from_fn(accept_json)).with_state(counter);
     let docs = SwaggerUi::new("/api/docs").url("/api/openapi.json", openapi::published(document)).config(docs);
     front(api.merge(docs), Arc::new(move || mint.fresh_id()))
 }

@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 
 use super::Counter;
 use super::body::parse_uuid;
+use super::errors::OauthErrors;
 use super::listener::PeerAddress;
 use super::problem::Problem;
 use super::token::{
@@ -72,15 +73,7 @@ pub fn routes() -> OpenApiRouter<Arc<Counter>> {
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "A token that lives 15 minutes.", body = TokenResponse),
-        (status = 400, description = "The request is wrong.", body = OauthErrorDocument),
-        (status = 401, description = "The client is unknown or its secret is wrong.", body = OauthErrorDocument),
-        (status = 405, description = "Only POST.", body = super::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 406, description = "The answer is JSON.", body = super::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 408, description = "The body took too long.", body = super::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large.", body = super::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many failed attempts.", body = super::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 500, description = "Something failed inside.", body = super::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "No room now.", body = super::problem::ProblemDocument, content_type = "application/problem+json")))]
+        OauthErrors))]
 async fn issue_token(State(counter): State<Arc<Counter>>, request: Request) -> Result<TokenResponse, TokenEndpointRefusal> {
     let (headers, peer) = (request.headers().clone(), PeerAddress::of(&request));
     let asked = TokenRequest::read(&headers, Form::read(request).await?)?;
@@ -103,15 +96,7 @@ async fn issue_token(State(counter): State<Arc<Counter>>, request: Request) -> R
     request_body(content = RevocationForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The token does not work any more."),
-        (status = 400, description = "The request is wrong.", body = OauthErrorDocument),
-        (status = 401, description = "The client is unknown or its secret is wrong.", body = OauthErrorDocument),
-        (status = 405, description = "Only POST.", body = super::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 406, description = "The answer is JSON.", body = super::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 408, description = "The body took too long.", body = super::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large.", body = super::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 429, description = "Too many failed attempts.", body = super::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 500, description = "Something failed inside.", body = super::problem::ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "No room now.", body = super::problem::ProblemDocument, content_type = "application/problem+json")))]
+        OauthErrors))]
 async fn revoke_token(State(counter): State<Arc<Counter>>, request: Request) -> Result<Response, TokenEndpointRefusal> {
     let (headers, peer) = (request.headers().clone(), PeerAddress::of(&request));
     let asked = RevocationRequest::read(&headers, Form::read(request).await?)?;

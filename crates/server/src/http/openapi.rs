@@ -6,6 +6,7 @@ use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, Securit
 use utoipa::openapi::{Components, OpenApi, RefOr, Schema};
 use utoipa::{Modify, OpenApi as _};
 
+use super::oauth::OauthErrorDocument;
 use super::problem::ProblemDocument;
 use super::{Doors, routes};
 
@@ -20,7 +21,7 @@ use super::{Doors, routes};
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/", description = "This server")),
-    components(schemas(ProblemDocument)),
+    components(schemas(ProblemDocument, OauthErrorDocument)),
     modifiers(&OauthScheme)
 )]
 struct Frame;

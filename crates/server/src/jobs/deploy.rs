@@ -13,16 +13,19 @@ use ledger::{Address, At, B256};
 use store::queries::LiveLedgerTransaction;
 use store::sqlite::Reader;
 
-use super::{CHAIN_SETTING, Call, FACTORY_SETTING, LedgerFault, LedgerWork};
-use crate::operations::ledger::{CloseLedgerTransaction, RecordToken, ReserveLedgerTransaction};
-use crate::operations::setting::PutSetting;
+use super::{Call, LedgerFault, LedgerWork};
+use crate::operations::ledger::{CHAIN_SETTING, FACTORY_SETTING, RecordFactory, RecordToken, ReserveLedgerTransaction};
 use crate::planted::Bug;
 
 impl LedgerWork {
     /// The network's factory, once its code stands in a finalized block; ordered where it does not exist yet.
-    pub(super) async fn factory(&self) -> Result<Option<Address>, LedgerFault> {
+    pub(super) async fn factory(&mut self) -> Result<Option<Address>, LedgerFault> {
+        if let Some(known) = self.pinned_factory {
+            return Ok(Some(known));
+        }
         if let Some(known) = self.read(|archive| archive.setting(FACTORY_SETTING)).await? {
-            return Ok(<[u8; 20]>::try_from(known.as_slice()).ok().map(Address));
+            self.pinned_factory = Some(self.pin(&known).await?);
+            return Ok(self.pinned_factory);
         }
         let live = self.read(Reader::live_ledger_transactions).await?;
         let Some(open) = live.into_iter().find(|open| open.ledger_transaction.purpose == Purpose::DeployFactory) else {
@@ -39,14 +42,28 @@ impl LedgerWork {
             }
             Deployed::Foreign { address, .. } => Err(LedgerFault::UnexpectedCode(address)),
             Deployed::Present { address } => {
-                let chain_id = self.chain.chain_id().to_be_bytes().to_vec();
-                self.desk.run(PutSetting { name: CHAIN_SETTING, value: chain_id }, self.clock.now()).await?;
-                let factory = PutSetting { name: FACTORY_SETTING, value: address.0.to_vec() };
-                self.desk.run(factory, self.clock.now()).await?;
-                let close = CloseLedgerTransaction { ledger_transaction_id: slot.id };
-                self.desk.run(close, self.clock.now()).await?;
+                let record = RecordFactory {
+                    chain_id: self.chain.chain_id(),
+                    address: EvmAddress::new(address.0),
+                    ledger_transaction_id: slot.id,
+                };
+                self.desk.run(record, self.clock.now()).await?;
                 Ok(Some(address))
             }
+        }
+    }
+
+    /// Compares the chain with the one that was pinned: its id, and the factory's code. Another chain is not signed for.
+    async fn pin(&self, factory: &[u8]) -> Result<Address, LedgerFault> {
+        let chain_id = self.read(|archive| archive.setting(CHAIN_SETTING)).await?;
+        if chain_id.is_none_or(|pinned| pinned != self.chain.chain_id().to_be_bytes()) {
+            return Err(LedgerFault::OtherChain(self.chain.chain_id()));
+        }
+        let address = Address(<[u8; 20]>::try_from(factory).map_err(|_| LedgerFault::OtherChain(self.chain.chain_id()))?);
+        match deployed_factory(self.chain.as_ref(), address, At::Finalized).await? {
+            Deployed::Present { address } => Ok(address),
+            Deployed::Absent => Err(LedgerFault::OtherChain(self.chain.chain_id())),
+            Deployed::Foreign { address, .. } => Err(LedgerFault::UnexpectedCode(address)),
         }
     }
 

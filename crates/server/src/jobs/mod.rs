@@ -32,11 +32,6 @@ use crate::desk::{Desk, ProgramFault};
 use crate::operations::ledger::RecordAttempt;
 use watch::SeenRecords;
 
-/// The name under which the factory's address is remembered.
-pub const FACTORY_SETTING: &str = "ledger_factory";
-/// The name under which the chain id is remembered, so that no other chain is ever signed for.
-pub const CHAIN_SETTING: &str = "ledger_chain_id";
-
 /// How the ledger is worked with.
 #[derive(Clone, Copy, Debug)]
 pub struct LedgerPolicy {
@@ -64,6 +59,8 @@ pub struct LedgerWork {
     sent: Arc<Notify>,
     /// Rung when there is a new block.
     block: Arc<Notify>,
+    /// The factory, once this run has found its code on the chain that was pinned.
+    pinned_factory: Option<Address>,
     seen: BTreeMap<ProductId, SeenRecords>,
 }
 
@@ -111,6 +108,9 @@ pub enum LedgerFault {
     /// What lies at a contract's address is not the contract.
     #[error("unexpected code at {0}")]
     UnexpectedCode(Address),
+    /// The chain is not the one whose contracts are remembered.
+    #[error("chain {0} is not the chain whose contracts are remembered")]
+    OtherChain(u64),
     /// The background thread that reads the database ended.
     #[error("a read was cut off")]
     Cut,
@@ -121,7 +121,7 @@ impl LedgerWork {
     #[must_use]
     pub fn new(parts: LedgerParts) -> Self {
         let LedgerParts { desk, archive, chain, signer, clock, policy, sent, block } = parts;
-        Self { desk, archive, chain, signer, clock, policy, sent, block, seen: BTreeMap::new() }
+        Self { desk, archive, chain, signer, clock, policy, sent, block, pinned_factory: None, seen: BTreeMap::new() }
     }
 
     /// Works until told to stop: at once when a credit is ordered or a block is made, else at a calm pace.

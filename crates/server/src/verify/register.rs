@@ -13,7 +13,7 @@ use ledger::{Address, At, B256, Chain};
 use store::sqlite::Reader;
 
 use super::{CHUNK_ROWS, Difference, Report};
-use crate::jobs::FACTORY_SETTING;
+use crate::operations::ledger::FACTORY_SETTING;
 
 /// The newest credit of each investment that excludes others: what may stand on the ledger.
 type Credits = BTreeMap<InvestmentId, Credit>;

@@ -28,7 +28,7 @@ const INSIDES: [&str; 15] = [
     ".rs:",
     "/tmp/",
     "/home/",
-    "/root/",
+    "/root",
     "scrip-data",
 ];
 

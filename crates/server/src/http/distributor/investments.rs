@@ -65,10 +65,10 @@ pub struct NewInvestment {
 /// Facts stated about an investment. They are taken together or not at all.
 #[derive(Debug, ToSchema)]
 pub struct InvestmentChange {
-    /// The issuer's acceptance.
+    /// The issuer's acceptance. It is final: another value, or null, is refused.
     #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     pub accepted_at: Option<String>,
-    /// The payment.
+    /// The payment; needs `accepted_at`. It is final too.
     #[schema(format = DateTime)]
     pub paid_at: Option<String>,
     /// The wallet it settles to, one of the investor's; can be changed until a credit is triggered.
@@ -220,10 +220,14 @@ fn read_change(body: &Body, now: Instant) -> Result<StatedFacts, Problem> {
 }
 
 fn read_facts(fields: &mut Fields<'_>, now: Instant) -> StatedFacts {
+    let accepted_at = fields.nullable("accepted_at", stated(now));
+    let paid_at = fields.nullable("paid_at", stated(now));
     StatedFacts {
         disagio: fields.optional("disagio", money),
-        accepted_at: fields.optional("accepted_at", stated(now)),
-        paid_at: fields.optional("paid_at", stated(now)),
+        accepted_at: accepted_at.flatten(),
+        paid_at: paid_at.flatten(),
+        is_accepted_at_null: accepted_at == Some(None),
+        is_paid_at_null: paid_at == Some(None),
         wallet_id: fields.optional("wallet", uuid).map(WalletId::new),
     }
 }

@@ -25,7 +25,7 @@ use crate::http::caller::{Caller, IssuerProductsRead, IssuerProductsWrite};
 use crate::http::campaign_view::{CampaignView, campaign_position};
 use crate::http::errors::{ActErrors, DryRunParams, KeyParams, OptionalKeyParams, PageParams, ReadErrors};
 use crate::http::page::Page;
-use crate::http::problem::{FieldCode, Problem};
+use crate::http::problem::{FieldCode, FieldError, Problem};
 use crate::http::reading::{Ids, ListAsked, NoQuery, shown_page};
 use crate::http::view::{MoneyView, money, price};
 use crate::operations::campaign::{CreateCampaign, SwitchCampaign};
@@ -249,7 +249,8 @@ fn read_rule(fields: &mut Fields<'_>, price_per_token: Option<Price>) -> Option<
     };
     let minimum = minimum?;
     if price_per_token.is_some_and(|price| price.currency() != minimum.currency()) {
-        fields.fault("minimum_investment_amount/currency", FieldFault::invalid("must be the currency of price_per_token"));
+        let message = "must be the currency of price_per_token";
+        fields.fault("minimum_investment_amount", FieldError::new("/currency", FieldCode::InvalidValue, message));
     }
     Some(Rule::MinimumInvestmentAmount(minimum))
 }

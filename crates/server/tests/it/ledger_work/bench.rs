@@ -1,0 +1,358 @@
+//! The ledger work driven by hand, on a real archive and a chain whose blocks are made by hand.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use domain::campaign::{CampaignTerms, Rule};
+use domain::country::Country;
+use domain::credit::{Credit, CreditState};
+use domain::document::{ContentCheck, SignedDocumentType};
+use domain::ids::{CampaignId, CreditId, DocumentId, InvestmentId, InvestorId, OrganisationId, ProductId, WalletId};
+use domain::instant::Instant;
+use domain::money::{Currency, Percent, Price};
+use domain::product::{AssetCode, Product, Token};
+use domain::text::Name;
+use domain::units::Units;
+use ledger::contract::total_supply;
+use ledger::embedded::{BASE_FEE_PER_GAS_WEI, GenesisConfig, TRANSACTION_GAS_LIMIT};
+use ledger::fake::FakeChain;
+use ledger::transaction::{Fees, LocalSigner, RecoverableSignature, Signer, SignerError};
+use ledger::{Address, Answer, At, BlockRef, CallOutcome, CallRequest, Chain, Log, LogFilter, Receipt, TxHash};
+use server::jobs::{LedgerFault, LedgerParts, LedgerPolicy, LedgerWork};
+use server::keyring::KeyUse;
+use server::operations::campaign::CreateCampaign;
+use server::operations::credit::OrderCredit;
+use server::operations::document::StoreDocument;
+use server::operations::investment::{CreateInvestment, DocumentReference, StatedFacts};
+use server::operations::listing::CreateListing;
+use server::operations::product::CreateProduct;
+use server::operations::sandbox::{Inhabitants, SettleSandbox};
+use server::program::{Office, genesis};
+use store::queries::LiveLedgerTransaction;
+use store::sqlite::Reader;
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// Seconds that a signed batch may run.
+pub const VALIDITY_S: i64 = 600;
+/// Rounds in which everything ends that can end.
+const ROUNDS_MAX: usize = 40;
+
+static SERIAL: AtomicU64 = AtomicU64::new(1);
+
+/// A chain that looks into the archive whenever something is sent.
+pub struct Watched {
+    pub fake: FakeChain,
+    archive: Arc<Reader>,
+    /// Every sent transaction.
+    pub sent: Mutex<Vec<Vec<u8>>>,
+    unstored: AtomicUsize,
+}
+
+/// A signing device that is away as often as it is told.
+pub struct Device {
+    key: LocalSigner,
+    away: Mutex<VecDeque<()>>,
+}
+
+pub struct Bench {
+    pub office: Office,
+    pub chain: Arc<Watched>,
+    pub device: Arc<Device>,
+    pub work: LedgerWork,
+    pub inhabitants: Inhabitants,
+    documents: Vec<DocumentReference>,
+    _folder: TempDir,
+}
+
+/// An investment and its credit.
+#[derive(Clone, Copy, Debug)]
+pub struct Ordered {
+    pub investment_id: InvestmentId,
+    pub credit_id: CreditId,
+}
+
+impl Bench {
+    /// A settled sandbox whose token stands on the ledger.
+    pub async fn start(finality_blocks: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let office = Office::open(&folder.path().join("data")).unwrap();
+        let key = LocalSigner::new(office.keyring.derive(KeyUse::EmbeddedLedger)).unwrap();
+        let now = office.clock.now();
+        let fake = FakeChain::new(&genesis(&key, u64::try_from(now.seconds_floor()).unwrap()), finality_blocks);
+        let (archive, unstored) = (office.archive.clone(), AtomicUsize::new(0));
+        let chain = Arc::new(Watched { fake, archive, sent: Mutex::default(), unstored });
+        let device = Arc::new(Device { key, away: Mutex::default() });
+        let inhabitants = office.desk.run(SettleSandbox, now).await.unwrap();
+        let work = worker(&office, &chain, &device);
+        let mut bench = Self { office, chain, device, work, inhabitants, documents: Vec::new(), _folder: folder };
+        for document_type in SignedDocumentType::ALL {
+            let document_id = bench.document(document_type.code()).await;
+            bench.documents.push(DocumentReference { document_type, document_id });
+        }
+        bench.until(|bench| matches!(bench.product(bench.product_id()).token, Token::Deployed(_))).await;
+        bench
+    }
+
+    /// A worker that was given another chain.
+    pub fn worker_on_another_chain(&self) -> (LedgerWork, Arc<Watched>) {
+        let genesis = genesis(&self.device.key, 1);
+        let fake = FakeChain::new(&GenesisConfig { chain_id: genesis.chain_id + 1, ..genesis }, 1);
+        let archive = self.office.archive.clone();
+        let chain = Arc::new(Watched { fake, archive, sent: Mutex::default(), unstored: AtomicUsize::new(0) });
+        (worker(&self.office, &chain, &self.device), chain)
+    }
+
+    /// The worker is gone with all it knew; another one takes over.
+    pub fn restart_worker(&mut self) {
+        self.work = worker(&self.office, &self.chain, &self.device);
+    }
+
+    /// One look of the worker, then one block.
+    pub async fn step(&mut self) -> Result<(), LedgerFault> {
+        let looked = self.work.round().await;
+        self.mine(1);
+        looked
+    }
+
+    /// Steps until something is so. A round that is cut short goes on in the next.
+    pub async fn until(&mut self, is_so: impl Fn(&Self) -> bool) {
+        for _round in 0..ROUNDS_MAX {
+            if is_so(self) {
+                return;
+            }
+            if let Err(fault) = self.step().await {
+                println!("a round was cut short: {fault}");
+            }
+        }
+        panic!("it does not come about");
+    }
+
+    /// Steps until no credit is processing and no nonce is in flight, then compares register and ledger.
+    pub async fn finish(&mut self, ordered: &[Ordered]) {
+        self.until(|bench| ordered.iter().all(|one| bench.credit(*one).state != CreditState::Processing)).await;
+        self.until(|bench| bench.live().is_empty()).await;
+        self.compare().await;
+    }
+
+    /// Every product's supply is what its delivered investments hold, and nothing was sent that was not stored before.
+    pub async fn compare(&self) {
+        for product in self.office.archive.all_products(None, 100).unwrap() {
+            let Token::Deployed(token) = product.token else { continue };
+            let held = self.office.archive.delivered_units_by_address(product.id).unwrap();
+            let held: u128 = held.values().map(|units| u128::from(units.get())).sum();
+            let supply = total_supply(&self.chain.fake, Address(token.bytes()), At::Finalized).await.unwrap();
+            assert_eq!(supply, held, "product {}", product.id);
+        }
+        assert_eq!(self.chain.unstored.load(Ordering::Relaxed), 0, "bytes were sent before they were committed");
+    }
+
+    /// Makes blocks at business time.
+    pub fn mine(&self, blocks: u64) {
+        self.chain.fake.set_time(self.now().seconds_floor());
+        self.chain.fake.mine(blocks).unwrap();
+    }
+
+    pub fn now(&self) -> Instant {
+        self.office.clock.now()
+    }
+
+    /// Turns business time forwards.
+    pub fn pass(&self, seconds: i64) {
+        self.office.clock.set_ahead_micros(self.office.clock.ahead_micros() + seconds * 1_000_000);
+    }
+
+    pub fn live(&self) -> Vec<LiveLedgerTransaction> {
+        self.office.archive.live_ledger_transactions().unwrap()
+    }
+
+    pub fn credit(&self, ordered: Ordered) -> Credit {
+        self.office.archive.credit(self.platform_id(), ordered.investment_id, ordered.credit_id).unwrap().unwrap()
+    }
+
+    #[track_caller]
+    pub fn expect_succeeded(&self, ordered: &[Ordered]) {
+        for one in ordered {
+            let state = self.credit(*one).state;
+            assert!(matches!(state, CreditState::Succeeded { .. }), "{state:?}");
+        }
+    }
+
+    pub fn product_id(&self) -> ProductId {
+        ProductId::new(self.inhabitants.product_id)
+    }
+
+    pub fn product(&self, id: ProductId) -> Product {
+        self.office.archive.product_any(id).unwrap().unwrap()
+    }
+
+    /// A further product, listed on the platform; its token is deployed by the next rounds.
+    pub async fn further_product(&self) -> ProductId {
+        let seeded = self.product(self.product_id());
+        let mut terms = seeded.terms.clone();
+        terms.asset_code = AssetCode::parse(&format!("T{}", SERIAL.fetch_add(1, Ordering::Relaxed))).unwrap();
+        let (organisation_id, issuer_id) = (seeded.organisation_id, seeded.issuer_id);
+        let created = self.office.desk.run(CreateProduct { organisation_id, issuer_id, terms }, self.now()).await.unwrap();
+        let listing = CreateListing { organisation_id, product_id: created.id, platform_id: self.platform_id() };
+        self.office.desk.run(listing, self.now()).await.unwrap();
+        created.id
+    }
+
+    pub async fn campaign(&self, product_id: ProductId) -> CampaignId {
+        let units = |units| Units::new(units).unwrap();
+        let terms = CampaignTerms {
+            platform_id: self.platform_id(),
+            name: Name::parse("By hand").unwrap(),
+            allocation: units(10_000),
+            price_per_token: Price::from_wire("100", 2, Currency::parse("EUR").unwrap()).unwrap(),
+            min_number_of_tokens: units(1),
+            max_number_of_tokens: units(10_000),
+            legal_persons_allowed: true,
+            natural_persons_allowed: true,
+            country: Country::parse("DEU").unwrap(),
+            rule: Rule::PublicOffering,
+            agio_percent: Percent::ZERO,
+        };
+        let organisation_id = self.product(product_id).organisation_id;
+        let create = CreateCampaign { organisation_id, product_id, terms, agio_percent: None, is_active: true };
+        self.office.desk.run(create, self.now()).await.unwrap().id
+    }
+
+    /// Paid investments, each with a credit ordered.
+    pub async fn order(&self, campaign_id: CampaignId, count: u64) -> Vec<Ordered> {
+        futures_util::future::join_all((0..count).map(|index| self.order_one(campaign_id, 1 + index % 7))).await
+    }
+
+    async fn order_one(&self, campaign_id: CampaignId, units: u64) -> Ordered {
+        let facts = StatedFacts {
+            disagio: None,
+            accepted_at: Some(self.now()),
+            paid_at: Some(self.now()),
+            wallet_id: Some(WalletId::new(self.inhabitants.wallet_id)),
+        };
+        let create = CreateInvestment {
+            platform_id: self.platform_id(),
+            investor_id: InvestorId::new(self.inhabitants.investor_id),
+            campaign_id,
+            units: Units::new(units).unwrap(),
+            signed_at: self.now(),
+            signed_documents: self.documents.clone(),
+            facts,
+        };
+        let investment_id = self.office.desk.run(create, self.now()).await.unwrap().id;
+        self.order_again(investment_id).await
+    }
+
+    /// Orders a credit of an investment.
+    pub async fn order_again(&self, investment_id: InvestmentId) -> Ordered {
+        let order = OrderCredit { platform_id: self.platform_id(), investment_id };
+        Ordered { investment_id, credit_id: self.office.desk.run(order, self.now()).await.unwrap().id }
+    }
+
+    async fn document(&self, name: &str) -> DocumentId {
+        let store = StoreDocument {
+            id: DocumentId::new(Uuid::from_u128(u128::from(SERIAL.fetch_add(1, Ordering::Relaxed)))),
+            organisation_id: self.platform_id(),
+            file_name: name.to_owned(),
+            content_type: "application/pdf".to_owned(),
+            size_bytes: 1,
+            sha256: [1; 32],
+            content_check: ContentCheck::of(b"%PDF-1.4", b"%%EOF"),
+        };
+        self.office.desk.run(store, self.now()).await.unwrap().id
+    }
+
+    fn platform_id(&self) -> OrganisationId {
+        OrganisationId::new(self.inhabitants.distribution_platform_id)
+    }
+}
+
+fn worker(office: &Office, chain: &Arc<Watched>, device: &Arc<Device>) -> LedgerWork {
+    let max_fee_per_gas_wei = u128::from(BASE_FEE_PER_GAS_WEI) * 2;
+    LedgerWork::new(LedgerParts {
+        desk: office.desk.clone(),
+        archive: office.archive.clone(),
+        chain: chain.clone(),
+        signer: device.clone(),
+        clock: office.clock.clone(),
+        policy: LedgerPolicy {
+            validity_s: VALIDITY_S,
+            fees: Fees { max_fee_per_gas_wei, max_priority_fee_per_gas_wei: 0 },
+            transaction_gas_max: TRANSACTION_GAS_LIMIT,
+            open_max: 16,
+            look_every: Duration::from_secs(1),
+        },
+        sent: Arc::new(Notify::new()),
+        block: Arc::new(Notify::new()),
+    })
+}
+
+impl Device {
+    /// Gives no signature the next times.
+    pub fn leave(&self, times: usize) {
+        self.away.lock().unwrap().extend(std::iter::repeat_n((), times));
+    }
+}
+
+impl Signer for Device {
+    fn address(&self) -> Address {
+        self.key.address()
+    }
+
+    fn sign_digest(&self, digest: [u8; 32]) -> Result<RecoverableSignature, SignerError> {
+        match self.away.lock().unwrap().pop_front() {
+            Some(()) => Err(SignerError::Unavailable("away".to_owned())),
+            None => self.key.sign_digest(digest),
+        }
+    }
+}
+
+impl Chain for Watched {
+    fn chain_id(&self) -> u64 {
+        self.fake.chain_id()
+    }
+
+    fn send<'a>(&'a self, raw: &'a [u8]) -> Answer<'a, TxHash> {
+        let live = self.archive.live_ledger_transactions().unwrap();
+        if !live.iter().flat_map(|open| &open.attempts).any(|attempt| attempt.raw == raw) {
+            self.unstored.fetch_add(1, Ordering::Relaxed);
+        }
+        self.sent.lock().unwrap().push(raw.to_vec());
+        self.fake.send(raw)
+    }
+
+    fn receipt(&self, hash: TxHash) -> Answer<'_, Option<Receipt>> {
+        self.fake.receipt(hash)
+    }
+
+    fn call(&self, request: CallRequest, at: At) -> Answer<'_, CallOutcome> {
+        self.fake.call(request, at)
+    }
+
+    fn logs(&self, filter: LogFilter) -> Answer<'_, Vec<Log>> {
+        self.fake.logs(filter)
+    }
+
+    fn head(&self) -> Answer<'_, BlockRef> {
+        self.fake.head()
+    }
+
+    fn finalized(&self) -> Answer<'_, BlockRef> {
+        self.fake.finalized()
+    }
+
+    fn nonce(&self, address: Address, at: At) -> Answer<'_, u64> {
+        self.fake.nonce(address, at)
+    }
+
+    fn code(&self, address: Address, at: At) -> Answer<'_, Vec<u8>> {
+        self.fake.code(address, at)
+    }
+
+    fn balance(&self, address: Address, at: At) -> Answer<'_, u128> {
+        self.fake.balance(address, at)
+    }
+}
