@@ -232,6 +232,7 @@ impl Bench {
             accepted_at: Some(self.now()),
             paid_at: Some(self.now()),
             wallet_id: Some(WalletId::new(self.inhabitants.wallet_id)),
+            ..StatedFacts::default()
         };
         let create = CreateInvestment {
             platform_id: self.platform_id(),
