@@ -74,6 +74,9 @@ pub enum StartFault {
     /// A file or socket.
     #[error("{0}: {1}")]
     Io(String, io::Error),
+    /// Another program works on the data folder.
+    #[error("another program works on {}", .0.display())]
+    InUse(PathBuf),
     /// The database.
     #[error("the database: {0}")]
     Store(#[from] StoreError),
@@ -123,7 +126,7 @@ impl Office {
             let what = format!("{}: {what}", data.display());
             move |error| StartFault::Io(what, error)
         };
-        std::fs::create_dir_all(data).map_err(at("the data folder"))?;
+        make_private(data).map_err(at("the data folder"))?;
         let mut entropy = Entropy::from_machine()?;
         let keyring = Keyring::open(&data.join("root.key"), &mut entropy).map_err(at("the root key"))?;
         let database = Database::open(data)?;
@@ -171,8 +174,10 @@ impl Running {
     /// See [`StartFault`].
     pub async fn start(settings: &Settings) -> Result<Self, StartFault> {
         let data = settings.data.as_path();
-        std::fs::create_dir_all(data).map_err(|error| StartFault::Io(data.display().to_string(), error))?;
-        let lock = ProcessLock::take(data)?;
+        make_private(data).map_err(|error| StartFault::Io(data.display().to_string(), error))?;
+        let lock = ProcessLock::take(data).map_err(|error| {
+            if matches!(error, StoreError::Busy) { StartFault::InUse(data.to_owned()) } else { StartFault::Store(error) }
+        })?;
         let office = Office::open(data)?;
         let signer = LocalSigner::new(office.keyring.derive(KeyUse::EmbeddedLedger))?;
         let chain = Arc::new(open_ledger(settings, &office.clock, &signer)?);
@@ -313,6 +318,12 @@ async fn settle(office: &Office) -> Result<Inhabitants, StartFault> {
         }
     }
     Err(StartFault::NoToken)
+}
+
+/// Makes a folder that only its owner can enter: keys, register and ledger lie in it.
+fn make_private(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn read_clock(archive: &Reader) -> Result<i64, StoreError> {

@@ -43,6 +43,10 @@ pub struct Statement<'a> {
     pub accepted_at: Option<Instant>,
     /// The payment.
     pub paid_at: Option<Instant>,
+    /// Whether `accepted_at` is stated as null: refused once there is an acceptance, else nothing.
+    pub is_accepted_at_null: bool,
+    /// Whether `paid_at` is stated as null: refused once there is a payment, else nothing.
+    pub is_paid_at_null: bool,
     /// The wallet it settles to; one of the investor's own.
     pub wallet: Option<&'a Wallet>,
 }
@@ -255,7 +259,10 @@ impl Investment {
         now: Instant,
     ) -> Vec<Refusal> {
         let strict = product.terms.strict_dates;
+        let progress = self.facts.progress;
         let steps = [
+            statement.is_accepted_at_null.then(|| empty_or_final("accepted_at", progress.accepted())),
+            statement.is_paid_at_null.then(|| empty_or_final("paid_at", progress.paid())),
             statement.disagio.map(|disagio| self.take_disagio(disagio, campaign, product)),
             statement.accepted_at.map(|at| self.take_acceptance(Stated { at, received_at: now }, strict)),
             statement.paid_at.map(|at| self.take_payment(Stated { at, received_at: now }, strict)),
@@ -334,6 +341,11 @@ fn amounts(campaign: &Campaign, product: &Product, units: Units, disagio: Option
 
 fn same_or_final(field: &'static str, known: Stated, stated: Stated) -> Result<(), Refusal> {
     if known.at == stated.at { Ok(()) } else { Err(Refusal::FactIsFinal { field }) }
+}
+
+/// A fact that was stated cannot be taken back.
+fn empty_or_final(field: &'static str, known: Option<Stated>) -> Result<(), Refusal> {
+    known.map_or(Ok(()), |_| Err(Refusal::FactIsFinal { field }))
 }
 
 fn in_order(strict: bool, later: &'static str, stated: Stated, earlier: &'static str, known: Stated) -> Result<(), Refusal> {

@@ -76,7 +76,10 @@ impl<W: Writer> Batches<W> {
                     }
                 }
                 Err(Undecided::Store(error)) => {
-                    let unavailable = matches!(error, StoreError::Busy | StoreError::Unreachable(_) | StoreError::Full);
+                    let unavailable = matches!(
+                        error,
+                        StoreError::Busy | StoreError::Unreachable(_) | StoreError::Full | StoreError::CommitUnknown
+                    );
                     if unavailable {
                         tracing::warn!(%error, commands = batch.len(), "the database takes no writes");
                         settle_all(batch, Err(DeskError::Unavailable));
@@ -98,38 +101,37 @@ impl<W: Writer> Batches<W> {
     async fn attempt(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), Undecided> {
         let batch_id = BatchId::new(uuid::Builder::from_random_bytes(self.entropy.bytes()).into_uuid());
         let mut waits_ms = BUSY_WAITS_MS.iter();
+        let mut is_in_doubt = false;
         loop {
-            let error = match self.attempt_once(batch, batch_id).await {
-                Ok(()) => return Ok(()),
-                Err(Undecided::Broken(index)) => {
-                    self.writer.rollback().await;
-                    return Err(Undecided::Broken(index));
-                }
-                Err(Undecided::Store(error)) => error,
-            };
+            let Err(undecided) = self.attempt_once(batch, batch_id, &mut is_in_doubt).await else { return Ok(()) };
             self.writer.rollback().await;
-            let may_pass = match &error {
-                StoreError::CommitUnknown => {
-                    if self.writer.has_committed(batch_id).await.unwrap_or(false) {
-                        return Ok(());
-                    }
-                    true
-                }
-                StoreError::Busy | StoreError::Conflict(_) => true,
-                StoreError::Unreachable(_)
-                | StoreError::Full
-                | StoreError::Constraint(_)
-                | StoreError::Inconsistent { .. }
-                | StoreError::Engine(_) => false,
+            let may_pass = match &undecided {
+                Undecided::Store(StoreError::Busy | StoreError::Conflict(_)) => true,
+                Undecided::Broken(_)
+                | Undecided::Store(
+                    StoreError::CommitUnknown
+                    | StoreError::Unreachable(_)
+                    | StoreError::Full
+                    | StoreError::Constraint(_)
+                    | StoreError::Inconsistent { .. }
+                    | StoreError::Engine(_),
+                ) => false,
             };
             match waits_ms.next() {
                 Some(pause_ms) if may_pass => tokio::time::sleep(Duration::from_millis(*pause_ms)).await,
-                Some(_) | None => return Err(Undecided::Store(error)),
+                // Run again in parts, under other ids, it could be done twice.
+                Some(_) | None if is_in_doubt => return Err(Undecided::Store(StoreError::CommitUnknown)),
+                Some(_) | None => return Err(undecided),
             }
         }
     }
 
-    async fn attempt_once(&mut self, batch: &mut [Box<dyn Work>], batch_id: BatchId) -> Result<(), Undecided> {
+    async fn attempt_once(
+        &mut self,
+        batch: &mut [Box<dyn Work>],
+        batch_id: BatchId,
+        is_in_doubt: &mut bool,
+    ) -> Result<(), Undecided> {
         let newest = batch.iter().map(|work| work.now()).max().unwrap_or(Instant::from_micros(0));
         let mut wanted = Wanted { answers_day: day_of(newest), ..Wanted::default() };
         for work in batch.iter() {
@@ -141,7 +143,20 @@ impl<W: Writer> Batches<W> {
             self.writer.rollback().await;
             return Ok(());
         }
-        self.writer.commit(&decided.book, &decided.record).await.map_err(Undecided::Store)?;
+        match self.writer.commit(&decided.book, &decided.record).await {
+            Ok(()) => {}
+            Err(StoreError::CommitUnknown) => {
+                *is_in_doubt = true;
+                if !self.has_committed(batch_id).await? {
+                    return Err(Undecided::Store(StoreError::Busy));
+                }
+            }
+            // The commit in doubt came through after all, and its answers are not these.
+            Err(StoreError::Conflict(_)) if *is_in_doubt && self.has_committed(batch_id).await? => {
+                return Err(Undecided::Store(StoreError::CommitUnknown));
+            }
+            Err(error) => return Err(Undecided::Store(error)),
+        }
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         self.counts.commands.fetch_add(batch.len() as u64, Ordering::Relaxed);
         self.head.send_replace(Some(decided.head));
@@ -149,6 +164,19 @@ impl<W: Writer> Batches<W> {
             self.instructions_queued.notify_one();
         }
         Ok(())
+    }
+
+    /// Whether a batch whose commit was not answered did commit. The engine is asked until it says so.
+    async fn has_committed(&mut self, batch_id: BatchId) -> Result<bool, Undecided> {
+        self.writer.rollback().await;
+        for pause_ms in BUSY_WAITS_MS {
+            match self.writer.has_committed(batch_id).await {
+                Ok(has_committed) => return Ok(has_committed),
+                Err(error) => tracing::warn!(%error, "whether a batch was committed is not known yet"),
+            }
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        }
+        Err(Undecided::Store(StoreError::CommitUnknown))
     }
 
     fn decide(&mut self, batch: &mut [Box<dyn Work>], mut book: Book, mut record: Record) -> Result<Decided, Undecided> {

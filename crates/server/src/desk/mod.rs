@@ -9,6 +9,8 @@
 //! Invariant: the desk caches no counter and no journal head between batches; other processes write too.
 
 mod batch;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::sync::Arc;
@@ -45,7 +47,8 @@ pub enum DeskError {
     /// Too many commands wait, or the program is stopping.
     #[error("too many requests wait")]
     Overloaded,
-    /// The database is busy, unreachable or full; nothing was written.
+    /// The database is busy, unreachable or full. Nothing was written, unless the answer to a commit was lost: a repeat
+    /// under the same key finds out.
     #[error("the database does not take writes now")]
     Unavailable,
     /// Something is broken; nothing was written.

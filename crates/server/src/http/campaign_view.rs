@@ -36,12 +36,13 @@ pub struct CampaignView {
     /// `public_offering` or `minimum_investment_amount`.
     #[schema(example = "public_offering")]
     rule_type: &'static str,
+    #[schema(required = true)]
     minimum_investment_amount: Option<MoneyView>,
     /// Percent of the investment amount, a decimal.
     #[schema(example = "2.5")]
     agio_percent: String,
     is_campaign_active: bool,
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     created_at: String,
 }
 

@@ -43,7 +43,7 @@ pub struct DocumentView {
     /// What the bytes are, whatever the sender said: `pdf` or `not_pdf`.
     #[schema(example = "pdf")]
     content_check: &'static str,
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     created_at: String,
 }
 
@@ -88,7 +88,8 @@ pub fn issuer_routes() -> OpenApiRouter<Arc<Counter>> {
 /// Upload a document.
 #[utoipa::path(post, path = "/api/distributor/v2/documents/", tag = "Distributor: documents",
     params(KeyParams, DryRunParams), request_body(content = inline(DocumentForm), content_type = "multipart/form-data"),
-    responses((status = 201, description = "The document's metadata.", body = DocumentView), ActErrors),
+    responses((status = 201, description = "The document's metadata.", body = DocumentView),
+        (status = 200, description = "A dry run: what would come of it.", body = DocumentView), ActErrors),
     security(("oauth2" = ["documents:write"])))]
 async fn distributor_upload_document(
     State(counter): State<Arc<Counter>>,
@@ -102,7 +103,8 @@ async fn distributor_upload_document(
 /// Upload a document.
 #[utoipa::path(post, path = "/api/issuer/v2/documents/", tag = "Issuer: documents",
     params(KeyParams, DryRunParams), request_body(content = inline(DocumentForm), content_type = "multipart/form-data"),
-    responses((status = 201, description = "The document's metadata.", body = DocumentView), ActErrors),
+    responses((status = 201, description = "The document's metadata.", body = DocumentView),
+        (status = 200, description = "A dry run: what would come of it.", body = DocumentView), ActErrors),
     security(("oauth2" = ["documents:write"])))]
 async fn issuer_upload_document(
     State(counter): State<Arc<Counter>>,
@@ -144,7 +146,7 @@ async fn issuer_read_document(
 /// Download a document as it was sent.
 #[utoipa::path(get, path = "/api/distributor/v2/documents/{document_id}/content/", tag = "Distributor: documents",
     params(("document_id" = Uuid, Path)),
-    responses((status = 200, description = "The bytes.", content_type = "application/octet-stream"), ReadErrors),
+    responses((status = 200, description = "The bytes, in the media type they were sent with.", content_type = "*/*"), ReadErrors),
     security(("oauth2" = ["documents:write"]), ("oauth2" = ["investments:read"])))]
 async fn distributor_read_document_content(
     State(counter): State<Arc<Counter>>,
@@ -158,7 +160,7 @@ async fn distributor_read_document_content(
 /// Download a document as it was sent.
 #[utoipa::path(get, path = "/api/issuer/v2/documents/{document_id}/content/", tag = "Issuer: documents",
     params(("document_id" = Uuid, Path)),
-    responses((status = 200, description = "The bytes.", content_type = "application/octet-stream"), ReadErrors),
+    responses((status = 200, description = "The bytes, in the media type they were sent with.", content_type = "*/*"), ReadErrors),
     security(("oauth2" = ["documents:write"]), ("oauth2" = ["investments:read"])))]
 async fn issuer_read_document_content(
     State(counter): State<Arc<Counter>>,

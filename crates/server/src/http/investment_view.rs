@@ -19,6 +19,7 @@ pub struct InvestmentView {
     campaign_id: Uuid,
     investor_id: Uuid,
     /// The wallet it settles to.
+    #[schema(required = true)]
     wallet: Option<Uuid>,
     #[schema(example = 10)]
     units: u64,
@@ -29,12 +30,18 @@ pub struct InvestmentView {
     status: &'static str,
     #[schema(example = "primary")]
     investment_type: &'static str,
+    #[schema(format = DateTime)]
     signed_at: String,
+    #[schema(required = true, format = DateTime)]
     accepted_at: Option<String>,
+    #[schema(required = true, format = DateTime)]
     paid_at: Option<String>,
+    #[schema(required = true, format = DateTime)]
     delivered_at: Option<String>,
+    #[schema(required = true, format = DateTime)]
     cancellation_date: Option<String>,
     /// `aborted_by_investor`, `rejected_by_issuer`, `withdrawn_by_investor`, `payment_missing`, `kyc_insufficient`.
+    #[schema(required = true)]
     cancellation_reason: Option<&'static str>,
     signed_documents: Vec<SignedDocumentView>,
     investment_amount: MoneyView,
@@ -46,8 +53,9 @@ pub struct InvestmentView {
     payment_provisional: bool,
     /// What this caller's side may do now.
     allowed_acts: Vec<&'static str>,
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     created_at: String,
+    #[schema(format = DateTime)]
     updated_at: String,
 }
 
@@ -60,7 +68,7 @@ pub struct SignedDocumentView {
     #[schema(example = "effecta_document")]
     document_type: &'static str,
     document_id: Uuid,
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     created_at: String,
 }
 

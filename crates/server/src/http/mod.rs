@@ -150,7 +150,7 @@ pub fn router(counter: Arc<Counter>, doors: Doors) -> Router {
     let docs = Config::new(["/api/openapi.json"]).use_base_layout().validator_url("none");
     let mint = counter.clone();
     let api = routes.layer(from_fn(etag::tag)).layer(from_fn(accept_json)).with_state(counter);
-    let docs = SwaggerUi::new("/api/docs").url("/api/openapi.json", document).config(docs);
+    let docs = SwaggerUi::new("/api/docs").url("/api/openapi.json", openapi::published(document)).config(docs);
     front(api.merge(docs), Arc::new(move || mint.fresh_id()))
 }
 

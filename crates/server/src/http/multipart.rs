@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
@@ -35,6 +35,10 @@ pub const UNKNOWN_MEDIA_TYPE: &str = "application/octet-stream";
 
 /// The form field that carries the file.
 const FILE_FIELD: &str = "file";
+/// How much of a refused upload is still taken from the wire, in bytes.
+const DISCARDED_BYTES_MAX: u64 = UPLOAD_BYTES_MAX * 2;
+/// When a caller may try again after the disk was full, in seconds.
+const DISK_RETRY_AFTER_S: u64 = 30;
 /// What the form adds around the file: boundaries and part headers.
 const FRAME_BYTES_MAX: u64 = 64 * 1024;
 
@@ -125,12 +129,20 @@ impl Drop for TemporaryFile {
 pub async fn receive(request: Request, directory: &Path, id: Uuid, limits: UploadLimits) -> Result<Upload, Problem> {
     let (parts, body) = request.into_parts();
     let boundary = boundary(&parts.headers).ok_or_else(|| Problem::unsupported_media_type("multipart/form-data"))?;
-    if body.size_hint().lower() > limits.bytes_max.saturating_add(FRAME_BYTES_MAX) {
-        return Err(Problem::payload_too_large(limits.bytes_max));
-    }
-    let reader = FormReader { body, received: 0, limits, parts: PartReader::new(&boundary), is_over: false };
-    let received = tokio::time::timeout(limits.timeout, store(reader, directory, id)).await;
-    received.map_err(|_| Problem::timeout())?
+    let is_stated_too_large = body.size_hint().lower() > limits.bytes_max.saturating_add(FRAME_BYTES_MAX);
+    let mut reader = FormReader { body, received: 0, limits, parts: PartReader::new(&boundary), is_over: false };
+    let receiving = async {
+        let received = if is_stated_too_large {
+            Err(Problem::payload_too_large(limits.bytes_max))
+        } else {
+            store(&mut reader, directory, id).await
+        };
+        if received.as_ref().is_err_and(|problem| problem.status() != StatusCode::REQUEST_TIMEOUT) {
+            reader.discard().await;
+        }
+        received
+    };
+    tokio::time::timeout(limits.timeout, receiving).await.map_err(|_| Problem::timeout())?
 }
 
 /// Header fields of a download: an attachment that no browser opens, sniffs, runs or keeps.
@@ -209,6 +221,17 @@ impl FormReader {
         Ok(())
     }
 
+    /// Reads on for a while and keeps nothing: a client that is still sending reads the refusal only when it is done,
+    /// and loses it where the connection is cut before.
+    async fn discard(&mut self) {
+        let mut discarded: u64 = 0;
+        while discarded < DISCARDED_BYTES_MAX {
+            let Ok(Some(Ok(frame))) = tokio::time::timeout(self.limits.idle_timeout, self.body.frame()).await else { return };
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            discarded = discarded.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+        }
+    }
+
     /// Reads on to the end of the body, so that the connection can be used again.
     async fn drain(&mut self) -> Result<(), Problem> {
         while !self.is_over {
@@ -219,7 +242,7 @@ impl FormReader {
     }
 }
 
-async fn store(mut reader: FormReader, directory: &Path, id: Uuid) -> Result<Upload, Problem> {
+async fn store(reader: &mut FormReader, directory: &Path, id: Uuid) -> Result<Upload, Problem> {
     let (file_name, content_type) = match reader.next().await? {
         Piece::Head(head) if head.name == FILE_FIELD => (file_name(head.file_name)?, head.content_type),
         Piece::Head(head) => return Err(unknown_field(&head.name)),
@@ -278,9 +301,11 @@ fn form_problem(fault: PartFault) -> Problem {
     Problem::invalid_request(vec![FieldError::new("", FieldCode::InvalidValue, fault.to_string())]).closing()
 }
 
+/// A full disk passes, so the caller may come again; anything else is a fault inside.
 fn disk_problem(error: &io::Error) -> Problem {
     tracing::error!(%error, "an upload could not be stored");
-    Problem::internal()
+    let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    if is_full { Problem::overloaded(DISK_RETRY_AFTER_S) } else { Problem::internal() }
 }
 
 /// One byte in RFC 8187's `value-chars`.
@@ -294,7 +319,6 @@ fn encode_attribute_byte(byte: u8) -> String {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::StatusCode;
     use futures_util::{StreamExt, stream};
 
     use super::*;

@@ -30,10 +30,13 @@ pub struct TokenForm {
     #[schema(example = "client_credentials")]
     pub grant_type: String,
     /// Scopes, separated by spaces; all of the client's where it is absent.
+    #[schema(nullable = false)]
     pub scope: Option<String>,
     /// Unless the client uses Basic authentication.
+    #[schema(nullable = false)]
     pub client_id: Option<String>,
     /// Unless the client uses Basic authentication.
+    #[schema(nullable = false)]
     pub client_secret: Option<String>,
 }
 
@@ -43,8 +46,10 @@ pub struct RevocationForm {
     /// The access token.
     pub token: String,
     /// Unless the client uses Basic authentication.
+    #[schema(nullable = false)]
     pub client_id: Option<String>,
     /// Unless the client uses Basic authentication.
+    #[schema(nullable = false)]
     pub client_secret: Option<String>,
 }
 

@@ -1,7 +1,9 @@
 //! The OpenAPI file: made from the handlers, so that it cannot say anything else than what is routed.
 
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{AdditionalProperties, ArrayItems};
 use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityScheme};
-use utoipa::openapi::{Components, OpenApi};
+use utoipa::openapi::{Components, OpenApi, RefOr, Schema};
 use utoipa::{Modify, OpenApi as _};
 
 use super::oauth::OauthErrorDocument;
@@ -52,13 +54,48 @@ pub(super) fn frame() -> OpenApi {
     Frame::openapi()
 }
 
+/// The document as it is published: JSON bodies take no member that is not declared, and say so.
+pub(super) fn published(mut document: OpenApi) -> OpenApi {
+    let mut names: Vec<String> = operations(&document).flat_map(json_bodies).collect();
+    let Some(components) = document.components.as_mut() else { return document };
+    while let Some(name) = names.pop() {
+        let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(&name) else { continue };
+        object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        names.extend(object.properties.values().flat_map(references));
+    }
+    document
+}
+
 /// The whole document, with the sandbox's operations, as pretty JSON.
 ///
 /// # Errors
 /// The document cannot be written as JSON.
 pub fn openapi_document() -> Result<String, serde_json::Error> {
     let (_, document) = routes(Doors::Sandbox).split_for_parts();
-    let mut text = serde_json::to_string_pretty(&document)?;
+    let mut text = serde_json::to_string_pretty(&published(document))?;
     text.push('\n');
     Ok(text)
+}
+
+fn operations(document: &OpenApi) -> impl Iterator<Item = &Operation> {
+    document.paths.paths.values().flat_map(|item| [&item.get, &item.post, &item.patch, &item.put, &item.delete]).flatten()
+}
+
+fn json_bodies(operation: &Operation) -> Vec<String> {
+    let Some(RefOr::T(body)) = &operation.request_body else { return Vec::new() };
+    let Some(RefOr::T(content)) = body.content.get("application/json") else { return Vec::new() };
+    content.schema.as_ref().map(references).unwrap_or_default()
+}
+
+/// The names of the schemas that a schema refers to itself.
+fn references(schema: &RefOr<Schema>) -> Vec<String> {
+    match schema {
+        RefOr::Ref(reference) => reference.ref_location.rsplit('/').next().map(str::to_owned).into_iter().collect(),
+        RefOr::T(Schema::OneOf(choice)) => choice.items.iter().flat_map(references).collect(),
+        RefOr::T(Schema::Array(list)) => match &list.items {
+            ArrayItems::RefOrSchema(item) => references(item),
+            ArrayItems::False => Vec::new(),
+        },
+        RefOr::T(_) => Vec::new(),
+    }
 }

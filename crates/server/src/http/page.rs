@@ -40,8 +40,10 @@ pub struct Page<T> {
     /// Objects in the whole list, under the same filters.
     pub count: u64,
     /// Absolute address of the next page; null on the last.
+    #[schema(required = true)]
     pub next: Option<String>,
     /// Absolute address of the page before; null on the first.
+    #[schema(required = true)]
     pub previous: Option<String>,
     /// The objects, oldest first.
     pub results: Vec<T>,

@@ -24,6 +24,7 @@ pub struct ProductView {
     product_type: &'static str,
     /// Whether it is a crypto security under eWpG.
     ewpg: bool,
+    #[schema(required = true)]
     isin: Option<String>,
     /// The most units that may ever be issued.
     #[schema(example = 1_000_000)]
@@ -33,13 +34,15 @@ pub struct ProductView {
     step_size: u64,
     #[schema(example = "0")]
     agio_percent: String,
+    #[schema(required = true)]
     nominal_value: Option<MoneyView>,
     /// `DEPLOYING` until the token contract stands on the ledger, then `ACTIVE`.
     #[schema(example = "ACTIVE")]
     status: &'static str,
     /// The token contract, once it stands on the ledger.
+    #[schema(required = true)]
     contract_address: Option<String>,
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     created_at: String,
 }
 

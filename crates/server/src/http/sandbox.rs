@@ -27,7 +27,7 @@ const ADVANCE_MICROS_MAX: i64 = 36_525 * 24 * 60 * 60 * 1_000_000;
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ClockView {
     /// What the registrar takes for now.
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     now: String,
     /// How far that is ahead of the machine's time.
     ahead_seconds: i64,

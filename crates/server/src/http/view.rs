@@ -11,13 +11,13 @@ use super::body::{Faults, FieldFault, Fields, Json, parsed, text, unsigned};
 #[schema(as = Money)]
 pub struct MoneyView {
     /// The integer.
-    #[schema(example = "1000")]
+    #[schema(example = "1000", pattern = "^(0|[1-9][0-9]{0,18})$")]
     pub amount: String,
     /// How many of its digits stand behind the decimal point.
-    #[schema(example = 2)]
+    #[schema(maximum = 18, example = 2)]
     pub decimals: u8,
     /// ISO 4217.
-    #[schema(example = "EUR")]
+    #[schema(example = "EUR", pattern = "^[A-Z]{3}$")]
     pub currency: &'static str,
 }
 

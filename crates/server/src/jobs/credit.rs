@@ -1,11 +1,16 @@
 //! Putting queued instructions into ledger transactions.
 
 use domain::credit::CreditFailure;
+use domain::ids::InstructionId;
 use domain::instruction::Instruction;
 use domain::ledger_transaction::Purpose;
-use ledger::Address;
-use ledger::contract::{Item, Kind, Outcome, SkipReason, batch_items_max, execute_calldata, execute_gas_limit, preflight};
+use ledger::contract::{
+    Item, Kind, Outcome, SkipReason, applied, batch_items_max, execute_calldata, execute_gas_limit, preflight,
+};
+use ledger::judge::{AppliedKey, Evidence, NumberState, Reading, judge};
+use ledger::{Address, At};
 
+use super::watch::spoken;
 use super::{Call, LedgerFault, LedgerWork};
 use crate::operations::ledger::{ReserveLedgerTransaction, SettleCredits, Verdict};
 use store::sqlite::Reader;
@@ -41,11 +46,10 @@ impl LedgerWork {
             match outcome {
                 // Already applied is no refusal: the judge will find it on the ledger.
                 Outcome::Applied | Outcome::AlreadyApplied => accepted.push(*instruction),
-                Outcome::Skipped(reason) => refused.push((instruction.id, Verdict::Failed(failure(reason)))),
+                Outcome::Skipped(reason) => refused.extend(self.judge_unsigned(token, instruction, reason).await?),
             }
         }
         if !refused.is_empty() {
-            // Nothing was signed for them, so nothing can still run.
             self.desk.run(SettleCredits { verdicts: refused }, self.clock.now()).await?;
         }
         let Some(first) = accepted.first() else { return Ok(()) };
@@ -56,6 +60,25 @@ impl LedgerWork {
         };
         let slot = self.desk.run(reserve, self.clock.now()).await?;
         self.sign_store_send(&slot, self.execute_call(token, valid_until_seconds, &accepted)?).await
+    }
+
+    /// Asks the judge about an instruction that the simulation refused. Nothing was signed for it, so nothing can still run.
+    async fn judge_unsigned(
+        &self,
+        token: Address,
+        instruction: &Instruction,
+        reason: SkipReason,
+    ) -> Result<Option<(InstructionId, Verdict)>, LedgerFault> {
+        let block = self.chain.finalized().await?;
+        let is_applied = applied(self.chain.as_ref(), token, instruction.number.get(), At::Block(block.hash)).await?;
+        let number = if is_applied { NumberState::Applied(AppliedKey::Unknown) } else { NumberState::NotApplied };
+        let evidence = Evidence {
+            reading: Reading::Finalized { block, number },
+            holders: Vec::new(),
+            preflight_refusal: Some(reason),
+            quarantine_until_seconds: None,
+        };
+        Ok(spoken(instruction.id, judge(&evidence)))
     }
 
     /// The call that carries instructions. The same instructions and the same validity give the same bytes.

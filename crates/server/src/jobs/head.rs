@@ -1,6 +1,7 @@
 //! The journal's signed head, kept outside the data folder, so that a journal whose tail was cut off shows.
 
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use domain::journal::Head;
@@ -52,7 +53,7 @@ pub fn write(path: &Path, keyring: &Keyring, head: Head) -> io::Result<()> {
     let text = format!("{} {} {}\n", head.sequence, hex::encode(head.hash), hex::encode(signature(keyring, head)));
     let mut temporary = path.as_os_str().to_os_string();
     temporary.push(".new");
-    let mut file = std::fs::File::create(&temporary)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(text.as_bytes())?;
     std::fs::rename(&temporary, path)
 }

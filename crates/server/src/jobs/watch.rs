@@ -174,7 +174,7 @@ impl LedgerWork {
 }
 
 /// The verdict to record, where the judge has spoken.
-fn spoken(id: InstructionId, verdict: judge::Verdict) -> Option<(InstructionId, Verdict)> {
+pub(super) fn spoken(id: InstructionId, verdict: judge::Verdict) -> Option<(InstructionId, Verdict)> {
     match verdict {
         judge::Verdict::Succeeded(place) => {
             let (transaction_hash, block_number) = (place.tx_hash.0, place.block.number);

@@ -3,6 +3,7 @@
 use domain::campaign::{Campaign, CampaignTerms};
 use domain::ids::{CampaignId, OrganisationId, ProductId};
 use domain::money::Percent;
+use domain::organisation::OrganisationKind;
 use domain::product::Inconsistent;
 use domain::refusal::Refusal;
 use domain::units::Units;
@@ -41,7 +42,7 @@ impl Operation for CreateCampaign {
             .filter(|product| product.organisation_id == self.organisation_id)
             .ok_or(Refused::NotFound)?
             .clone();
-        if book.organisations.get(&self.terms.platform_id).is_none() {
+        if book.organisations.get(&self.terms.platform_id).is_none_or(|o| o.kind != OrganisationKind::Distributor) {
             return Err(Refused::BodyIdsNotFound(vec!["/distribution_platform_id".into()]));
         }
         if book.listings.get(&(self.product_id, self.terms.platform_id)).is_none() {

@@ -2,7 +2,7 @@
 
 use domain::campaign::Campaign;
 use domain::document::{SignedDocument, SignedDocumentType};
-use domain::ids::{CampaignId, DocumentId, InvestmentId, InvestorId, OrganisationId, WalletId};
+use domain::ids::{CampaignId, DocumentId, InvestmentId, InvestorId, OrganisationId, SignedDocumentId, WalletId};
 use domain::instant::Instant;
 use domain::investment::{Investment, Order, Party, Statement};
 use domain::money::Money;
@@ -32,6 +32,10 @@ pub struct StatedFacts {
     pub accepted_at: Option<Instant>,
     /// The payment.
     pub paid_at: Option<Instant>,
+    /// Whether `accepted_at` is stated as null: refused once there is an acceptance, else nothing.
+    pub is_accepted_at_null: bool,
+    /// Whether `paid_at` is stated as null: refused once there is a payment, else nothing.
+    pub is_paid_at_null: bool,
     /// The wallet.
     pub wallet_id: Option<WalletId>,
 }
@@ -71,7 +75,11 @@ impl Operation for CreateInvestment {
         let product = book.products.get(&campaign.product_id).ok_or(Inconsistent("campaign.product_id"))?;
         let investor = book.investors.get(&self.investor_id).ok_or(Refused::NotFound)?;
         let id: InvestmentId = cx.entropy.id(cx.now);
-        let signed_documents = self.signed_documents.iter().map(|reference| signed_document(id, *reference, cx)).collect();
+        // The list is in order of instant and id, so ids that ascend keep the order of the call.
+        let mut ids: Vec<SignedDocumentId> = self.signed_documents.iter().map(|_| cx.entropy.id(cx.now)).collect();
+        ids.sort_unstable();
+        let attach = |(signed_id, reference)| signed_document(signed_id, id, reference, cx.now);
+        let signed_documents = ids.into_iter().zip(self.signed_documents.iter().copied()).map(attach).collect();
         let order = Order {
             investor,
             campaign: &campaign,
@@ -180,7 +188,7 @@ impl Operation for AttachDocument {
         if !document_is_of(book, self.reference.document_id, self.platform_id) {
             return Err(Refused::BodyIdsNotFound(vec!["/document_id".into()]));
         }
-        let document = signed_document(self.investment_id, self.reference, cx);
+        let document = signed_document(cx.entropy.id(cx.now), self.investment_id, self.reference, cx.now);
         let next = investment
             .attached(document.clone(), cx.now)
             .map_err(|refusal| refused_on(investment, Party::Distributor, vec![refusal]))?;
@@ -266,16 +274,28 @@ fn statement<'a>(facts: &StatedFacts, book: &'a Book) -> Result<Statement<'a>, I
         Some(id) => Some(book.wallets.get(&id).ok_or(Inconsistent("wallet"))?),
         None => None,
     };
-    Ok(Statement { disagio: facts.disagio, accepted_at: facts.accepted_at, paid_at: facts.paid_at, wallet })
+    Ok(Statement {
+        disagio: facts.disagio,
+        accepted_at: facts.accepted_at,
+        paid_at: facts.paid_at,
+        is_accepted_at_null: facts.is_accepted_at_null,
+        is_paid_at_null: facts.is_paid_at_null,
+        wallet,
+    })
 }
 
-fn signed_document(investment_id: InvestmentId, reference: DocumentReference, cx: &mut Context<'_>) -> SignedDocument {
+fn signed_document(
+    id: SignedDocumentId,
+    investment_id: InvestmentId,
+    reference: DocumentReference,
+    now: Instant,
+) -> SignedDocument {
     SignedDocument {
-        id: cx.entropy.id(cx.now),
+        id,
         investment_id,
         document_type: reference.document_type,
         document_id: reference.document_id,
-        created_at: cx.now,
+        created_at: now,
     }
 }
 

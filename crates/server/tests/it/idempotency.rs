@@ -4,7 +4,6 @@ mod bodies;
 mod cuts;
 mod effects;
 mod outcomes;
-pub mod process;
 mod time;
 
 use domain::ids::OrganisationId;

@@ -3,9 +3,27 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod access;
+mod campaigns;
+mod cancellation;
+mod catalogue;
 mod contract;
+mod coverage;
+mod credits;
+mod desk;
+mod documents;
 mod guide;
+mod health;
 mod idempotency;
+mod input;
+mod investments;
+mod killing;
+mod lists;
 mod oauth;
+mod openapi;
+mod process;
+mod raw;
+mod signed_documents;
+mod statements;
+mod states;
 mod tidy;
 mod world;

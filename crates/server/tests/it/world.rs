@@ -111,22 +111,7 @@ impl World {
 
     /// A session of credentials, with some scopes or all.
     pub async fn session(&self, credentials: &Credentials, organisation_id: Uuid, scope: Option<&str>) -> Session {
-        let mut form = vec![
-            ("grant_type", "client_credentials".to_owned()),
-            ("client_id", credentials.client_id.to_string()),
-            ("client_secret", credentials.client_secret.clone()),
-        ];
-        form.extend(scope.map(|scope| ("scope", scope.to_owned())));
-        let answer = self.http.post(format!("{}/oauth/token", self.handout.url)).form(&form).send().await.unwrap();
-        assert_eq!(answer.status(), 200, "a token for {}", credentials.client_id);
-        let body: Value = answer.json().await.unwrap();
-        Session {
-            url: self.handout.url.clone(),
-            token: body["access_token"].as_str().unwrap().to_owned(),
-            organisation_id,
-            credentials: credentials.clone(),
-            http: self.http.clone(),
-        }
+        Session::sign_in(&self.http, &self.handout.url, credentials, organisation_id, scope).await
     }
 
     /// A further tenant with a client that has all scopes of its kind.
@@ -257,6 +242,32 @@ impl World {
 }
 
 impl Session {
+    /// Asks a Scrip, by the guide's `{URL}`, for a token of credentials, with some scopes or all.
+    pub async fn sign_in(
+        http: &reqwest::Client,
+        url: &str,
+        credentials: &Credentials,
+        organisation_id: Uuid,
+        scope: Option<&str>,
+    ) -> Self {
+        let mut form = vec![
+            ("grant_type", "client_credentials".to_owned()),
+            ("client_id", credentials.client_id.to_string()),
+            ("client_secret", credentials.client_secret.clone()),
+        ];
+        form.extend(scope.map(|scope| ("scope", scope.to_owned())));
+        let answer = http.post(format!("{url}/oauth/token")).form(&form).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "a token for {}", credentials.client_id);
+        let body: Value = answer.json().await.unwrap();
+        Self {
+            url: url.to_owned(),
+            token: body["access_token"].as_str().unwrap().to_owned(),
+            organisation_id,
+            credentials: credentials.clone(),
+            http: http.clone(),
+        }
+    }
+
     pub async fn get(&self, path: &str) -> Reply {
         self.send(Method::GET, path, None, None).await
     }

@@ -151,8 +151,8 @@ impl<'a> Fields<'a> {
         self.position(name).is_some()
     }
 
-    /// Reports a fault that only shows when several fields are seen together.
-    pub fn fault(&mut self, name: &str, fault: FieldFault) {
+    /// Reports a fault that only shows when several fields are seen together; a [`FieldError`] may point into the field.
+    pub fn fault(&mut self, name: &str, fault: impl Into<Faults>) {
         self.faults.add_below(name, fault.into());
     }
 

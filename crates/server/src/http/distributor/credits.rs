@@ -34,19 +34,23 @@ pub struct CreditView {
     #[schema(example = "processing")]
     status: &'static str,
     /// What went wrong, in a sentence.
+    #[schema(required = true)]
     error: Option<&'static str>,
     /// What went wrong, as a stable code.
-    #[schema(example = "account_blocked")]
+    #[schema(required = true, example = "account_blocked")]
     error_code: Option<&'static str>,
     #[schema(example = 10)]
     units: u64,
     /// The wallet's address, fixed when the credit was triggered.
     #[schema(example = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed")]
     address: String,
+    #[schema(required = true)]
     transaction_hash: Option<String>,
+    #[schema(required = true)]
     block_number: Option<u64>,
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     created_at: String,
+    #[schema(required = true, format = DateTime)]
     finished_at: Option<String>,
 }
 
@@ -102,7 +106,8 @@ async fn list_credits(
 /// Trigger the crediting of an investment's units to its wallet.
 #[utoipa::path(post, path = "/api/distributor/v2/investments/{investment_id}/credits/", tag = "Distributor: credits",
     params(("investment_id" = Uuid, Path), KeyParams, DryRunParams),
-    responses((status = 201, description = "The credit, `processing`.", body = CreditView), ActErrors),
+    responses((status = 201, description = "The credit, `processing`.", body = CreditView),
+        (status = 200, description = "A dry run: what would come of it.", body = CreditView), ActErrors),
     security(("oauth2" = ["investments:write"])))]
 async fn order_credit(
     State(counter): State<Arc<Counter>>,

@@ -40,34 +40,42 @@ pub struct NewInvestment {
     /// The campaign the investor invests in.
     pub campaign_id: Uuid,
     /// How many units.
-    #[schema(minimum = 1, example = 10)]
+    #[schema(minimum = 1, maximum = 9_223_372_036_854_775_807_i64, example = 10)]
     pub units: u64,
     /// When the investor gave the binding confirmation.
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     pub signed_at: String,
     /// Documents that the investor signed.
+    #[schema(nullable = false, max_items = 20)]
     pub signed_documents: Option<Vec<NewSignedDocument>>,
     /// The issuer's acceptance, where it was given already. Both signed document types must be in this call then.
+    #[schema(format = DateTime)]
     pub accepted_at: Option<String>,
     /// The payment; needs `accepted_at`.
+    #[schema(format = DateTime)]
     pub paid_at: Option<String>,
     /// The wallet it settles to, one of the investor's.
+    #[schema(nullable = false)]
     pub wallet: Option<Uuid>,
     /// A discount for this investment.
+    #[schema(nullable = false)]
     pub disagio: Option<MoneyView>,
 }
 
 /// Facts stated about an investment. They are taken together or not at all.
 #[derive(Debug, ToSchema)]
 pub struct InvestmentChange {
-    /// The issuer's acceptance.
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    /// The issuer's acceptance. It is final: another value, or null, is refused.
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     pub accepted_at: Option<String>,
-    /// The payment.
+    /// The payment; needs `accepted_at`. It is final too.
+    #[schema(format = DateTime)]
     pub paid_at: Option<String>,
     /// The wallet it settles to, one of the investor's; can be changed until a credit is triggered.
+    #[schema(nullable = false)]
     pub wallet: Option<Uuid>,
     /// A discount; can be set until acceptance.
+    #[schema(nullable = false)]
     pub disagio: Option<MoneyView>,
 }
 
@@ -75,7 +83,7 @@ pub struct InvestmentChange {
 #[derive(Debug, ToSchema)]
 pub struct NewCancellation {
     /// When the investor asked.
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     pub cancellation_date: String,
 }
 
@@ -107,7 +115,8 @@ async fn list_investments(
 /// Create an investment in a campaign.
 #[utoipa::path(post, path = "/api/distributor/v2/investments/", tag = "Distributor: investments",
     params(KeyParams, DryRunParams), request_body = NewInvestment,
-    responses((status = 201, description = "The investment.", body = InvestmentView), ActErrors),
+    responses((status = 201, description = "The investment.", body = InvestmentView),
+        (status = 200, description = "A dry run: what would come of it.", body = InvestmentView), ActErrors),
     security(("oauth2" = ["investments:write"])))]
 async fn create_investment(
     State(counter): State<Arc<Counter>>,
@@ -211,10 +220,14 @@ fn read_change(body: &Body, now: Instant) -> Result<StatedFacts, Problem> {
 }
 
 fn read_facts(fields: &mut Fields<'_>, now: Instant) -> StatedFacts {
+    let accepted_at = fields.nullable("accepted_at", stated(now));
+    let paid_at = fields.nullable("paid_at", stated(now));
     StatedFacts {
         disagio: fields.optional("disagio", money),
-        accepted_at: fields.optional("accepted_at", stated(now)),
-        paid_at: fields.optional("paid_at", stated(now)),
+        accepted_at: accepted_at.flatten(),
+        paid_at: paid_at.flatten(),
+        is_accepted_at_null: accepted_at == Some(None),
+        is_paid_at_null: paid_at == Some(None),
         wallet_id: fields.optional("wallet", uuid).map(WalletId::new),
     }
 }

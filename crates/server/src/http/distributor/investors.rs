@@ -35,7 +35,7 @@ pub struct InvestorView {
     /// The personal data as it was given; only where one investor is read. Null once erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     personal_data: Option<serde_json::Value>,
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     created_at: String,
 }
 
@@ -51,7 +51,7 @@ pub struct WalletView {
     #[schema(example = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed")]
     address: String,
     receiving_enabled: bool,
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     created_at: String,
 }
 

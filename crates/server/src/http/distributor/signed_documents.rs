@@ -31,7 +31,7 @@ use crate::operations::investment::AttachDocument;
 pub struct NewSignedDocument {
     /// `effecta_cryptoregistry_tos`: the signed terms of service and data protection terms. `effecta_document`: the
     /// signed issuance document.
-    #[schema(example = "effecta_document")]
+    #[schema(example = "effecta_document", pattern = "^(effecta_cryptoregistry_tos|effecta_document)$")]
     pub document_type: String,
     /// A document that the platform uploaded.
     pub document_id: Uuid,
@@ -73,7 +73,8 @@ async fn list_signed_documents(
 /// Attach a signed document to an investment.
 #[utoipa::path(post, path = "/api/distributor/v2/investments/{investment_id}/signed-documents/", tag = "Distributor: investments",
     params(("investment_id" = Uuid, Path), KeyParams, DryRunParams), request_body = NewSignedDocument,
-    responses((status = 201, description = "The signed document.", body = SignedDocumentView), ActErrors),
+    responses((status = 201, description = "The signed document.", body = SignedDocumentView),
+        (status = 200, description = "A dry run: what would come of it.", body = SignedDocumentView), ActErrors),
     security(("oauth2" = ["investments:write"])))]
 async fn attach_signed_document(
     State(counter): State<Arc<Counter>>,

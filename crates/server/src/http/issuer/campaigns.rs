@@ -25,7 +25,7 @@ use crate::http::caller::{Caller, IssuerProductsRead, IssuerProductsWrite};
 use crate::http::campaign_view::{CampaignView, campaign_position};
 use crate::http::errors::{ActErrors, DryRunParams, KeyParams, OptionalKeyParams, PageParams, ReadErrors};
 use crate::http::page::Page;
-use crate::http::problem::{FieldCode, Problem};
+use crate::http::problem::{FieldCode, FieldError, Problem};
 use crate::http::reading::{Ids, ListAsked, NoQuery, shown_page};
 use crate::http::view::{MoneyView, money, price};
 use crate::operations::campaign::{CreateCampaign, SwitchCampaign};
@@ -55,30 +55,31 @@ pub struct NewCampaign {
     #[schema(example = "Spring offer", min_length = 1, max_length = 255)]
     pub name: String,
     /// Units that may be sold.
-    #[schema(minimum = 1, example = 10000)]
+    #[schema(minimum = 1, maximum = 9_223_372_036_854_775_807_i64, example = 10000)]
     pub allocation: u64,
     /// The purchase price of one unit.
     pub price_per_token: MoneyView,
     /// The fewest units of one investment.
-    #[schema(minimum = 1, example = 1)]
+    #[schema(minimum = 1, maximum = 9_223_372_036_854_775_807_i64, example = 1)]
     pub min_number_of_tokens: u64,
     /// The most units of one investment.
-    #[schema(minimum = 1, example = 100)]
+    #[schema(minimum = 1, maximum = 9_223_372_036_854_775_807_i64, example = 100)]
     pub max_number_of_tokens: u64,
     /// Whether legal persons may invest.
     pub legal_persons_allowed: bool,
     /// Whether natural persons may invest.
     pub natural_persons_allowed: bool,
     /// ISO 3166-1 alpha-3: where the offer is made.
-    #[schema(example = "DEU")]
+    #[schema(example = "DEU", pattern = "^[A-Z]{3}$")]
     pub country: String,
     /// `public_offering`, or `minimum_investment_amount` together with the field of that name.
-    #[schema(example = "public_offering")]
+    #[schema(example = "public_offering", pattern = "^(public_offering|minimum_investment_amount)$")]
     pub rule_type: String,
     /// Investments must amount to at least this (units × price). Only with that rule type.
+    #[schema(nullable = false)]
     pub minimum_investment_amount: Option<MoneyView>,
     /// Percent of the investment amount, a decimal; the product's where it is not stated.
-    #[schema(example = "2.5")]
+    #[schema(nullable = false, example = "2.5", pattern = r"^(0|[1-9][0-9]{0,2})(\.[0-9]{1,6})?$")]
     pub agio_percent: Option<String>,
     /// Whether investments can be created at once.
     pub is_campaign_active: bool,
@@ -88,6 +89,7 @@ pub struct NewCampaign {
 #[derive(Debug, ToSchema)]
 pub struct CampaignChange {
     /// Whether investments can be created.
+    #[schema(nullable = false)]
     pub is_campaign_active: Option<bool>,
 }
 
@@ -116,7 +118,8 @@ async fn list_campaigns(
 /// Create a campaign for a distribution platform.
 #[utoipa::path(post, path = "/api/issuer/v2/products/{product_id}/campaigns/", tag = "Issuer: campaigns",
     params(("product_id" = Uuid, Path), KeyParams, DryRunParams), request_body = NewCampaign,
-    responses((status = 201, description = "The campaign.", body = CampaignView), ActErrors),
+    responses((status = 201, description = "The campaign.", body = CampaignView),
+        (status = 200, description = "A dry run: what would come of it.", body = CampaignView), ActErrors),
     security(("oauth2" = ["products:write"])))]
 async fn create_campaign(
     State(counter): State<Arc<Counter>>,
@@ -246,7 +249,8 @@ fn read_rule(fields: &mut Fields<'_>, price_per_token: Option<Price>) -> Option<
     };
     let minimum = minimum?;
     if price_per_token.is_some_and(|price| price.currency() != minimum.currency()) {
-        fields.fault("minimum_investment_amount/currency", FieldFault::invalid("must be the currency of price_per_token"));
+        let message = "must be the currency of price_per_token";
+        fields.fault("minimum_investment_amount", FieldError::new("/currency", FieldCode::InvalidValue, message));
     }
     Some(Rule::MinimumInvestmentAmount(minimum))
 }

@@ -25,7 +25,7 @@ use crate::http::reading::{Ids, ListAsked, NoQuery, shown_page};
 pub struct IssuerView {
     id: Uuid,
     legal_person: LegalPersonView,
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     created_at: String,
 }
 

@@ -26,7 +26,7 @@ pub struct ListingView {
     id: Uuid,
     product_id: Uuid,
     distribution_platform_id: Uuid,
-    #[schema(example = "2025-03-12T07:14:13.630308+00:00")]
+    #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
     created_at: String,
 }
 
