@@ -20,6 +20,7 @@ mod killing;
 mod lists;
 mod oauth;
 mod openapi;
+mod privacy;
 mod process;
 mod raw;
 mod signed_documents;

@@ -271,18 +271,18 @@ async fn t08_guessing_secrets_is_throttled_for_that_client_and_that_peer_and_is_
     assert_too_many(&last.unwrap());
     assert_too_many(&honest(&program.http, victim).await);
     honest(&guesser, bystander).await.expect(200);
-    let sprayer = from_address(3);
+    let other_peer = from_address(3);
     let mut statuses = Vec::new();
     for number in 1..=40_u128 {
-        statuses.push(attempt(&sprayer, uuid::Uuid::from_u128(number).to_string(), "x".to_owned()).await.status);
+        statuses.push(attempt(&other_peer, uuid::Uuid::from_u128(number).to_string(), "x".to_owned()).await.status);
     }
-    let sprayed = statuses.iter().filter(|status| **status == 401).count();
-    assert!((30..=32).contains(&sprayed), "thirty a minute of one peer: {statuses:?}");
-    assert_too_many(&honest(&sprayer, bystander).await);
+    let peer_failures = statuses.iter().filter(|status| **status == 401).count();
+    assert!((30..=32).contains(&peer_failures), "thirty a minute of one peer: {statuses:?}");
+    assert_too_many(&honest(&other_peer, bystander).await);
     honest(&program.http, bystander).await.expect(200);
     let said = std::fs::read_to_string(log_path(folder.path())).unwrap();
     let audited = said.lines().filter(|line| line.contains("client_authentication_failed")).count();
-    assert_eq!(audited as u64, looked_at + sprayed as u64, "every failure is in the log");
+    assert_eq!(audited as u64, looked_at + peer_failures as u64, "every failure is in the log");
     assert_no_secret_at_rest(folder.path(), victim);
     program.kill();
 }

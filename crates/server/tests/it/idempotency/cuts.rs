@@ -1,14 +1,13 @@
 //! Rows I05, I06, I07 and I12: lost answers and killed programs.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use rusqlite::Connection;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::database_in;
 use super::effects::{Before, assert_executed, assert_replayed, entries_of, settle, stored_documents, until};
-use super::outcomes::database;
 use crate::access::call::{Call, Payload};
 use crate::access::catalogue::{Operation, mutating};
 use crate::access::side::Side;
@@ -91,7 +90,7 @@ async fn i05_a_repeated_upload_whose_connection_is_cut_leaves_no_bytes_behind() 
     let before = Before::of(&world, &side, &operation, &call).await;
     assert_executed(&call.send(&world, &side.distributor, Some(&key)).await, operation.id);
     let files = stored_documents(&world);
-    let database = database(&world);
+    let database = database_in(world.folder.path());
     // The desk has to wait, so that the connection is cut while the repeat waits for its answer.
     database.execute_batch("BEGIN IMMEDIATE").unwrap();
     let stream = send_only(world.running.address, &bytes_of(&call, &side.distributor.token, &key)).await;
@@ -137,12 +136,6 @@ impl Prepared {
     }
 }
 
-fn open(folder: &Path) -> Connection {
-    let connection = Connection::open(folder.join("data").join("scrip.sqlite")).unwrap();
-    connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-    connection
-}
-
 /// How many answers are remembered under these keys.
 fn remembered(database: &Connection, prepared: &[Prepared]) -> usize {
     let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'answer_*'";
@@ -166,7 +159,7 @@ fn entries(database: &Connection, prepared: &[Prepared]) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn i06_i12_a_program_killed_before_the_commit_leaves_nothing_behind_and_the_retry_executes() {
     let (folder, prepared) = prepare(tempfile::tempdir().unwrap()).await;
-    let database = open(folder.path());
+    let database = database_in(folder.path());
     let before = entries(&database, &prepared);
     let program = Process::start(folder.path(), &[]).await;
     // Whoever holds the write lock keeps the program from committing.
@@ -196,7 +189,7 @@ async fn i06_i12_a_program_killed_before_the_commit_leaves_nothing_behind_and_th
 #[tokio::test(flavor = "multi_thread")]
 async fn i07_a_program_killed_after_the_commit_has_kept_the_answer_and_the_retry_replays() {
     let (folder, prepared) = prepare(tempfile::tempdir().unwrap()).await;
-    let database = open(folder.path());
+    let database = database_in(folder.path());
     let before = entries(&database, &prepared);
     let program = Process::start(folder.path(), &[]).await;
     let mut streams = Vec::new();
