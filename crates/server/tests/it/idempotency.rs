@@ -4,12 +4,15 @@ mod bodies;
 mod cuts;
 mod effects;
 mod outcomes;
-pub mod process;
 mod time;
+
+use std::path::Path;
+use std::time::Duration;
 
 use domain::ids::OrganisationId;
 use futures_util::future::join_all;
 use reqwest::header::HeaderValue;
+use rusqlite::Connection;
 use server::operations::client::CreateClient;
 use server::operations::sandbox::Credentials;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,6 +22,13 @@ use self::effects::{Before, assert_executed, assert_replayed, settle};
 use crate::access::catalogue::mutating;
 use crate::access::side::Side;
 use crate::world::{Reply, World, make_key};
+
+/// A connection of another program to the database of a folder.
+pub fn database_in(folder: &Path) -> Connection {
+    let connection = Connection::open(folder.join("data").join("scrip.sqlite")).unwrap();
+    connection.busy_timeout(Duration::from_secs(10)).unwrap();
+    connection
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_runs_once_per_key() {
@@ -63,7 +73,9 @@ async fn all_at_once(times: usize) {
         let (replayed, executed): (Vec<&Reply>, Vec<&Reply>) = replies.iter().partition(|reply| reply.is_replay());
         assert_eq!((executed.len(), replayed.len()), (1, times - 1), "{}", operation.id);
         assert_executed(executed[0], operation.id);
-        replayed.iter().for_each(|reply| assert_replayed(executed[0], reply, operation.id));
+        for reply in replayed {
+            assert_replayed(executed[0], reply, operation.id);
+        }
         before.assert_executed(1, &world, &side, &operation, &call).await;
     }
     world.stop().await;

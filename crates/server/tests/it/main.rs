@@ -22,6 +22,7 @@ mod lists;
 mod model;
 mod oauth;
 mod openapi;
+mod privacy;
 mod process;
 mod raw;
 mod signed_documents;

@@ -1,7 +1,6 @@
 //! The token endpoint and revocation (rows T05, T08, T09), and the limits of clients.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::Command;
 use std::time::Instant;
 
 use base64::Engine;
@@ -15,7 +14,7 @@ use server::operations::sandbox::Credentials;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::idempotency::process::Process;
+use crate::process::{Process, log_path, run};
 use crate::world::{Reply, Session, World};
 
 const TOKEN: &str = "/oauth/token";
@@ -245,7 +244,7 @@ fn from_address(last: u8) -> reqwest::Client {
 #[tokio::test(flavor = "multi_thread")]
 async fn t08_guessing_secrets_is_throttled_for_that_client_and_that_peer_and_is_audited() {
     let folder = tempfile::tempdir().unwrap();
-    let program = Process::start(folder.path(), &["--rate-limit", "on"], "info").await;
+    let program = Process::start_logging(folder.path(), &[], "info").await;
     let url = format!("{}{TOKEN}", program.handout.url);
     let (victim, bystander) = (&program.handout.distributor, &program.handout.issuer);
     let attempt = async |http: &reqwest::Client, client_id: String, secret: String| {
@@ -272,18 +271,18 @@ async fn t08_guessing_secrets_is_throttled_for_that_client_and_that_peer_and_is_
     assert_too_many(&last.unwrap());
     assert_too_many(&honest(&program.http, victim).await);
     honest(&guesser, bystander).await.expect(200);
-    let sprayer = from_address(3);
+    let other_peer = from_address(3);
     let mut statuses = Vec::new();
     for number in 1..=40_u128 {
-        statuses.push(attempt(&sprayer, uuid::Uuid::from_u128(number).to_string(), "x".to_owned()).await.status);
+        statuses.push(attempt(&other_peer, uuid::Uuid::from_u128(number).to_string(), "x".to_owned()).await.status);
     }
-    let sprayed = statuses.iter().filter(|status| **status == 401).count();
-    assert!((30..=32).contains(&sprayed), "thirty a minute of one peer: {statuses:?}");
-    assert_too_many(&honest(&sprayer, bystander).await);
+    let peer_failures = statuses.iter().filter(|status| **status == 401).count();
+    assert!((30..=32).contains(&peer_failures), "thirty a minute of one peer: {statuses:?}");
+    assert_too_many(&honest(&other_peer, bystander).await);
     honest(&program.http, bystander).await.expect(200);
-    let said = program.said();
+    let said = std::fs::read_to_string(log_path(folder.path())).unwrap();
     let audited = said.lines().filter(|line| line.contains("client_authentication_failed")).count();
-    assert_eq!(audited as u64, looked_at + sprayed as u64, "every failure is in the log");
+    assert_eq!(audited as u64, looked_at + peer_failures as u64, "every failure is in the log");
     assert_no_secret_at_rest(folder.path(), victim);
     program.kill();
 }
@@ -350,15 +349,7 @@ async fn flood(address: std::net::SocketAddr, request: String, times: usize) -> 
 
 /// Runs `scrip client …` on the data of a world, and gives what it printed.
 fn scrip_client(world: &World, arguments: &[&str]) -> Value {
-    let data = world.folder.path().join("data");
-    let output = Command::new(env!("CARGO_BIN_EXE_scrip"))
-        .arg("client")
-        .args(arguments)
-        .arg("--data")
-        .arg(data)
-        .env("SCRIP_LOG", "warn")
-        .output()
-        .unwrap();
+    let output = run(&[&["client"], arguments].concat(), &world.folder.path().join("data"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -125,11 +125,14 @@ async fn read_investor(
         .await?;
     let mut view = InvestorView::from(&investor);
     // Where the key was erased there is nothing to show any more.
-    if let Some((sealed, wrapped)) = sealed.zip(wrapped) {
-        let key = counter.keyring.unwrap_key(id, &wrapped).map_err(|_| Problem::internal())?;
-        let plain = keyring::open(&key.0, &id.bytes(), &sealed).map_err(|_| Problem::internal())?;
-        view.personal_data = serde_json::from_slice(&plain).ok();
-    }
+    view.personal_data = Some(match sealed.zip(wrapped) {
+        Some((sealed, wrapped)) => {
+            let key = counter.keyring.unwrap_key(id, &wrapped).map_err(|_| Problem::internal())?;
+            let plain = keyring::open(&key.0, &id.bytes(), &sealed).map_err(|_| Problem::internal())?;
+            serde_json::from_slice(&plain).map_err(|_| Problem::internal())?
+        }
+        None => serde_json::Value::Null,
+    });
     Ok(Json(view))
 }
 

@@ -1,23 +1,21 @@
 //! Row T06: a token belongs into its header, and into no log.
 
-use reqwest::Method;
-use serde_json::Value;
+use domain::organisation::OrganisationKind;
 use uuid::Uuid;
 
 use super::call::{Call, Payload};
 use super::catalogue::guarded;
 use super::key_for;
-use crate::idempotency::process::Process;
-use domain::organisation::OrganisationKind;
+use crate::process::{Process, log_path};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn t06_a_token_in_a_query_or_a_form_is_never_accepted_and_never_logged() {
     let folder = tempfile::tempdir().unwrap();
-    let program = Process::start(folder.path(), &["--rate-limit", "off"], "debug").await;
-    let issuer = program.token(&program.handout.issuer).await;
-    let distributor = program.token(&program.handout.distributor).await;
+    let program = Process::start_logging(folder.path(), &[], "debug").await;
+    let issuer = program.issuer().await;
+    let distributor = program.distributor().await;
     for operation in guarded() {
-        let token = if operation.kind == OrganisationKind::Issuer { &issuer } else { &distributor };
+        let token = if operation.kind == OrganisationKind::Issuer { &issuer.token } else { &distributor.token };
         let call = Call::new(&operation, Payload::Empty, |_| Uuid::nil().to_string());
         let mut requests = Vec::new();
         for name in ["access_token", "token", "authorization", "bearer"] {
@@ -37,16 +35,16 @@ async fn t06_a_token_in_a_query_or_a_form_is_never_accepted_and_never_logged() {
             assert!(!reply.text.contains(token.as_str()), "{}: the token is echoed", operation.id);
         }
     }
-    let reply = program.send(Method::GET, "/issuer/v2/products/", &issuer, None, None).await.expect(200);
-    assert_ne!(reply.body["count"], Value::from(0), "the tokens are good ones");
-    let said = program.said();
+    let count = &issuer.get("/issuer/v2/products/").await.expect(200).body["count"];
+    assert_eq!(count, 1, "the tokens are good ones");
+    let said = std::fs::read_to_string(log_path(folder.path())).unwrap();
     let lines = said.lines().filter(|line| line.contains("scrip::access")).count();
     assert!(lines > guarded().len() * 8, "{lines} requests were logged");
-    for secret in [&issuer, &distributor, &program.handout.issuer.client_secret, &program.handout.distributor.client_secret] {
-        let signature = secret.rsplit('.').next().unwrap();
-        // The hand-out on the standard output is where the secrets of a sandbox are shown.
-        let log = std::fs::read_to_string(folder.path().join("stderr.log")).unwrap();
-        assert!(!log.contains(signature), "a secret is in the log");
+    for session in [&issuer, &distributor] {
+        let signature = session.token.rsplit('.').next().unwrap();
+        for secret in [signature, &session.credentials.client_secret] {
+            assert!(!said.contains(secret), "a secret is in the log");
+        }
     }
     program.kill();
 }

@@ -1,17 +1,17 @@
 //! Rows I05, I06, I07 and I12: lost answers and killed programs.
 
-use std::path::Path;
+use std::net::SocketAddr;
 
 use rusqlite::Connection;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::effects::{Before, assert_executed, assert_replayed, entries_of, settle, stored_documents};
-use super::outcomes::database;
-use super::process::{Process, until};
+use super::database_in;
+use super::effects::{Before, assert_executed, assert_replayed, entries_of, settle, stored_documents, until};
 use crate::access::call::{Call, Payload};
 use crate::access::catalogue::{Operation, mutating};
 use crate::access::side::Side;
+use crate::process::Process;
 use crate::world::{Session, World, make_key};
 
 /// A request as the bytes that go over the wire.
@@ -38,7 +38,7 @@ fn bytes_of(call: &Call, token: &str, key: &str) -> Vec<u8> {
 }
 
 /// Sends a request and leaves its answer unread.
-async fn send_only(address: &str, bytes: &[u8]) -> TcpStream {
+async fn send_only(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     stream
@@ -48,13 +48,12 @@ async fn send_only(address: &str, bytes: &[u8]) -> TcpStream {
 async fn i05_a_lost_answer_is_given_again_and_the_request_has_one_effect() {
     let world = World::start().await;
     let side = Side::of_new_tenants(&world, "Own").await;
-    let address = world.running.address.to_string();
     for operation in mutating() {
         let (call, session) = (side.fresh(&operation).await, side.caller(&operation));
         let key = make_key();
         let before = Before::of(&world, &side, &operation, &call).await;
         let sequence = world.running.office.archive.journal_head().unwrap().sequence;
-        let stream = send_only(&address, &bytes_of(&call, &session.token, &key)).await;
+        let stream = send_only(world.running.address, &bytes_of(&call, &session.token, &key)).await;
         until(|| (world.running.office.archive.journal_head().unwrap().sequence > sequence).then_some(())).await;
         drop(stream);
         let retried = call.send(&world, session, Some(&key)).await;
@@ -62,18 +61,18 @@ async fn i05_a_lost_answer_is_given_again_and_the_request_has_one_effect() {
         assert!(matches!(retried.status, 200 | 201), "{}", retried.text);
         before.assert_executed(1, &world, &side, &operation, &call).await;
         settle(session, &operation, &retried).await;
-        cut_at_once(&world, &side, &operation, &address).await;
+        cut_at_once(&world, &side, &operation).await;
     }
     world.stop().await;
 }
 
 /// Cuts the connection while the request is on its way or being worked on: whether it was executed is not known then.
-async fn cut_at_once(world: &World, side: &Side, operation: &Operation, address: &str) {
+async fn cut_at_once(world: &World, side: &Side, operation: &Operation) {
     let session = side.caller(operation);
     for _round in 0..5 {
         let (call, key) = (side.fresh(operation).await, make_key());
         let before = Before::of(world, side, operation, &call).await;
-        drop(send_only(address, &bytes_of(&call, &session.token, &key)).await);
+        drop(send_only(world.running.address, &bytes_of(&call, &session.token, &key)).await);
         let first = call.send(world, session, Some(&key)).await;
         assert!(matches!(first.status, 200 | 201), "{}: {}", operation.id, first.text);
         assert_replayed(&first, &call.send(world, session, Some(&key)).await, operation.id);
@@ -91,11 +90,10 @@ async fn i05_a_repeated_upload_whose_connection_is_cut_leaves_no_bytes_behind() 
     let before = Before::of(&world, &side, &operation, &call).await;
     assert_executed(&call.send(&world, &side.distributor, Some(&key)).await, operation.id);
     let files = stored_documents(&world);
-    let database = database(&world);
+    let database = database_in(world.folder.path());
     // The desk has to wait, so that the connection is cut while the repeat waits for its answer.
     database.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let address = world.running.address.to_string();
-    let stream = send_only(&address, &bytes_of(&call, &side.distributor.token, &key)).await;
+    let stream = send_only(world.running.address, &bytes_of(&call, &side.distributor.token, &key)).await;
     until(|| (stored_documents(&world) == files + 2).then_some(())).await;
     drop(stream);
     for _look in 0..50 {
@@ -129,20 +127,13 @@ async fn prepare(folder: tempfile::TempDir) -> (tempfile::TempDir, Vec<Prepared>
 
 impl Prepared {
     async fn send_only(&self, program: &Process) -> TcpStream {
-        let address = program.handout.url.strip_prefix("http://").unwrap().strip_suffix("/api").unwrap();
-        send_only(address, &bytes_of(&self.call, &self.session.token, &self.key)).await
+        send_only(program.address(), &bytes_of(&self.call, &self.session.token, &self.key)).await
     }
 
     async fn send(&self, program: &Process) -> crate::world::Reply {
         let request = self.call.request(&program.http, &program.handout.url).bearer_auth(&self.session.token);
         self.call.reply(request.header("X-Idempotency-Key", &self.key)).await
     }
-}
-
-fn open(folder: &Path) -> Connection {
-    let connection = Connection::open(folder.join("data").join("scrip.sqlite")).unwrap();
-    connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-    connection
 }
 
 /// How many answers are remembered under these keys.
@@ -168,25 +159,24 @@ fn entries(database: &Connection, prepared: &[Prepared]) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn i06_i12_a_program_killed_before_the_commit_leaves_nothing_behind_and_the_retry_executes() {
     let (folder, prepared) = prepare(tempfile::tempdir().unwrap()).await;
-    let database = open(folder.path());
+    let database = database_in(folder.path());
     let before = entries(&database, &prepared);
-    let program = Process::start(folder.path(), &["--rate-limit", "off"], "warn").await;
+    let program = Process::start(folder.path(), &[]).await;
     // Whoever holds the write lock keeps the program from committing.
     database.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut streams = Vec::new();
     for one in &prepared {
         streams.push(one.send_only(&program).await);
     }
+    let session = program.distributor().await;
     for _look in 0..50 {
-        let path = "/distributor/v2/products/";
-        let token = &prepared[0].session.token;
-        program.send(reqwest::Method::GET, path, token, None, None).await.expect(200);
+        session.get("/distributor/v2/products/").await.expect(200);
     }
     program.kill();
     database.execute_batch("ROLLBACK").unwrap();
     drop(streams);
     assert_eq!((remembered(&database, &prepared), entries(&database, &prepared)), (0, before), "nothing persisted");
-    let program = Process::start(folder.path(), &["--rate-limit", "off"], "warn").await;
+    let program = Process::start(folder.path(), &[]).await;
     for one in &prepared {
         let reply = one.send(&program).await;
         assert_executed(&reply, one.operation.id);
@@ -199,9 +189,9 @@ async fn i06_i12_a_program_killed_before_the_commit_leaves_nothing_behind_and_th
 #[tokio::test(flavor = "multi_thread")]
 async fn i07_a_program_killed_after_the_commit_has_kept_the_answer_and_the_retry_replays() {
     let (folder, prepared) = prepare(tempfile::tempdir().unwrap()).await;
-    let database = open(folder.path());
+    let database = database_in(folder.path());
     let before = entries(&database, &prepared);
-    let program = Process::start(folder.path(), &["--rate-limit", "off"], "warn").await;
+    let program = Process::start(folder.path(), &[]).await;
     let mut streams = Vec::new();
     for one in &prepared {
         streams.push(one.send_only(&program).await);
@@ -209,7 +199,7 @@ async fn i07_a_program_killed_after_the_commit_has_kept_the_answer_and_the_retry
     until(|| (remembered(&database, &prepared) == prepared.len()).then_some(())).await;
     program.kill();
     drop(streams);
-    let program = Process::start(folder.path(), &["--rate-limit", "off"], "warn").await;
+    let program = Process::start(folder.path(), &[]).await;
     for one in &prepared {
         let reply = one.send(&program).await;
         assert!(matches!(reply.status, 200 | 201), "{}: {}", one.operation.id, reply.text);

@@ -1,8 +1,9 @@
 //! What a request has brought about: what the journal says of its client, and what its lists and objects show.
 
+use std::time::Duration;
+
 use domain::ids::ClientId;
 
-use super::process::until;
 use crate::access::call::Call;
 use crate::access::catalogue::Operation;
 use crate::access::side::Side;
@@ -10,6 +11,9 @@ use crate::world::{Reply, Session, World};
 
 /// Entries of the journal that are read at once; no test makes as many between two looks.
 const ENTRIES_MAX: u32 = 10_000;
+
+/// How often something is looked for that a program brings about; together a minute.
+const POLLS_MAX: u32 = 6_000;
 
 /// What there was before a request.
 pub struct Before {
@@ -90,6 +94,17 @@ pub fn stored_documents(world: &World) -> u64 {
         entries.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
     }
     files(&world.folder.path().join("data").join("documents"))
+}
+
+/// Waits until something is there.
+pub async fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    for _poll in 0..POLLS_MAX {
+        if let Some(found) = look() {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it has not come about");
 }
 
 /// Whether an answer is the remembered one, to the byte.

@@ -1,24 +1,15 @@
 //! Rows I08, I09 and I10: what is remembered, and what is not.
 
-use std::time::Duration;
-
 use reqwest::Method;
-use rusqlite::Connection;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::database_in;
 use super::effects::{Before, assert_executed, assert_replayed, settle};
 use crate::access::call::{Call, Payload};
 use crate::access::catalogue::{Operation, mutating};
 use crate::access::side::Side;
 use crate::world::{GUIDE_DATE, World, make_key, merged};
-
-/// A connection of another program to the database of a world.
-pub fn database(world: &World) -> Connection {
-    let connection = Connection::open(world.folder.path().join("data").join("scrip.sqlite")).unwrap();
-    connection.busy_timeout(Duration::from_secs(10)).unwrap();
-    connection
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn i08_a_request_that_was_wrong_can_be_corrected_under_the_same_key() {
@@ -117,7 +108,7 @@ async fn refused(side: &Side, operation: &Operation) -> Option<(&'static str, Ca
 async fn i10_a_failure_inside_is_not_remembered_and_the_retry_executes() {
     let world = World::start().await;
     let side = Side::of_new_tenants(&world, "Own").await;
-    let database = database(&world);
+    let database = database_in(world.folder.path());
     for operation in mutating() {
         let (call, key, session) = (side.fresh(&operation).await, make_key(), side.caller(&operation));
         let before = Before::of(&world, &side, &operation, &call).await;

@@ -3,8 +3,8 @@
 use reqwest::Method;
 use serde_json::json;
 
+use super::database_in;
 use super::effects::assert_replayed;
-use super::outcomes::database;
 use crate::access::side::Side;
 use crate::world::{World, make_key};
 
@@ -53,7 +53,7 @@ async fn i13_a_remembered_answer_about_an_investor_is_sealed_and_erased_with_him
     let campaigns = format!("/issuer/v2/products/{}/campaigns/", side.id("product_id"));
     let campaign = side.campaign_body();
     let campaign = side.issuer.send(Method::POST, &campaigns, Some(&campaign_key), Some(&campaign)).await.expect(201);
-    let database = database(&world);
+    let database = database_in(world.folder.path());
     let stored = |key: &str| -> (Vec<u8>, Option<Vec<u8>>) {
         let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'answer_*' ORDER BY name DESC";
         let table: String = database.query_row(tables, [], |row| row.get(0)).unwrap();
