@@ -7,5 +7,6 @@ mod guide;
 mod killing;
 mod ledger_work;
 mod process;
+mod tamper;
 mod tidy;
 mod world;
