@@ -193,7 +193,9 @@ async fn a_stop_under_load_keeps_everything_that_was_acknowledged() {
         let http = process.http.clone();
         let clients: Vec<_> =
             (0..16).map(|_| tokio::spawn(create_until_gone(http.clone(), session.clone(), body.clone()))).collect();
-        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+        let count = || async { session.get("/distributor/v2/investments/").await.expect(200).body["count"].as_u64().unwrap() };
+        let enough = acknowledged.len() as u64 + 64;
+        while count().await < enough {}
         process.terminate();
         assert!(process.ended().await.success());
         for client in clients {
@@ -202,7 +204,7 @@ async fn a_stop_under_load_keeps_everything_that_was_acknowledged() {
         process = Process::start(folder.path(), &[]).await;
     }
     let session = process.distributor().await;
-    assert!(acknowledged.len() > 48, "{} creates", acknowledged.len());
+    assert!(acknowledged.len() > 128, "{} creates", acknowledged.len());
     for id in &acknowledged {
         session.get(&format!("/distributor/v2/investments/{id}/")).await.expect(200);
     }
