@@ -24,7 +24,7 @@ use crate::entropy::{Entropy, NoEntropy};
 use crate::http::listener::{self, ListenerLimits};
 use crate::http::{Counter, Doors, Furnishing, router};
 use crate::jobs::{LedgerParts, LedgerPolicy, LedgerWork, head, produce, refresh};
-use crate::keyring::{KeyUse, Keyring};
+use crate::keyring::{self, KeyUse, Keyring};
 use crate::ledger_rpc;
 use crate::operations::sandbox::{INHABITANTS_SETTING, Inhabitants, SettleSandbox};
 
@@ -74,8 +74,8 @@ pub enum StartFault {
     /// A file or socket.
     #[error("{0}: {1}")]
     Io(String, io::Error),
-    /// Another program works on the data folder.
-    #[error("another program works on {}", .0.display())]
+    /// Another long-running process works on the data folder.
+    #[error("{} is in use by another scrip", .0.display())]
     InUse(PathBuf),
     /// The database.
     #[error("the database: {0}")]
@@ -131,6 +131,8 @@ impl Office {
         let keyring = Keyring::open(&data.join("root.key"), &mut entropy).map_err(at("the root key"))?;
         let database = Database::open(data)?;
         let archive = Arc::new(database.reader(READERS)?);
+        // Asked before anything is written: entries made with another key could never be checked.
+        read_inhabitants(&archive, &keyring)?;
         let clock = Clock::ahead_by(read_clock(&archive)?);
         let (desk, desk_thread) = Desk::open(database.writer()?, keyring.clone(), entropy).map_err(at("the desk"))?;
         Ok(Self { keyring, archive, clock, desk, desk_thread })
@@ -300,14 +302,9 @@ fn furnish(
 
 /// The inhabitants of a sandbox: settled once, then read back for ever, and their token awaited.
 async fn settle(office: &Office) -> Result<Inhabitants, StartFault> {
-    let known = office.archive.setting(INHABITANTS_SETTING)?;
-    let inhabitants = match known {
+    let inhabitants = match read_inhabitants(&office.archive, &office.keyring)? {
         None => office.desk.run(SettleSandbox, office.clock.now()).await?,
-        Some(sealed) => {
-            let key = office.keyring.derive(KeyUse::SandboxSecrets);
-            let plain = crate::keyring::open(&key, INHABITANTS_SETTING.as_bytes(), &sealed);
-            serde_json::from_slice(&plain.map_err(|_| StartFault::OtherKey)?).map_err(|_| StartFault::OtherKey)?
-        }
+        Some(inhabitants) => inhabitants,
     };
     let product_id = domain::ids::ProductId::new(inhabitants.product_id);
     for _step in 0..TOKEN_WAIT_STEPS {
@@ -324,6 +321,14 @@ async fn settle(office: &Office) -> Result<Inhabitants, StartFault> {
 fn make_private(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// The inhabitants that were settled before; the first thing in a data folder that only its own key opens.
+fn read_inhabitants(archive: &Reader, keyring: &Keyring) -> Result<Option<Inhabitants>, StartFault> {
+    let Some(sealed) = archive.setting(INHABITANTS_SETTING)? else { return Ok(None) };
+    let plain = keyring::open(&keyring.derive(KeyUse::SandboxSecrets), INHABITANTS_SETTING.as_bytes(), &sealed);
+    let inhabitants = serde_json::from_slice(&plain.map_err(|_| StartFault::OtherKey)?).map_err(|_| StartFault::OtherKey)?;
+    Ok(Some(inhabitants))
 }
 
 fn read_clock(archive: &Reader) -> Result<i64, StoreError> {

@@ -1,10 +1,9 @@
 //! The journal's chain, its head, and every row against its newest entry.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use domain::ids::InvestorId;
-use domain::journal::{Digest32, Entry, Object, SubjectKey, state_mac};
+use domain::journal::{Digest32, Entry, Head, Object, SubjectKey, state_mac};
 use domain::product::Product;
 use domain::state::Journaled;
 use domain::units::Units;
@@ -13,8 +12,8 @@ use store::sqlite::Reader;
 use uuid::Uuid;
 
 use super::{CHUNK_ROWS, Difference, Report};
-use crate::jobs::head;
-use crate::keyring::Keyring;
+use crate::jobs::head::HeadFault;
+use crate::keyring::{self, Keyring};
 
 /// What the newest entry of an object says.
 #[derive(Clone, Copy, Debug)]
@@ -58,12 +57,13 @@ pub fn walk(archive: &Reader, report: &mut Report) -> Result<BTreeMap<Object, Ne
 ///
 /// # Errors
 /// The head is missing or forged, or the journal is not the one it was taken of.
-pub fn compare_head(archive: &Reader, keyring: &Keyring, path: &Path) -> Result<(), Difference> {
+pub fn compare_head(archive: &Reader, kept: Result<Head, HeadFault>) -> Result<(), Difference> {
     let journal = archive.journal_head()?;
-    if journal.sequence == 0 {
-        return Ok(());
-    }
-    let kept = head::read(path, keyring).map_err(|fault| Difference::Head(fault.to_string()))?;
+    let kept = match kept {
+        Ok(kept) => kept,
+        Err(HeadFault::Missing(_)) if journal.sequence == 0 => return Ok(()),
+        Err(fault) => return Err(Difference::Head(fault.to_string())),
+    };
     if kept.sequence > journal.sequence {
         let text = format!("it was at entry {}, the journal ends at entry {}", kept.sequence, journal.sequence);
         return Err(Difference::Head(text));
@@ -93,6 +93,7 @@ pub fn compare_rows(
     rows.compare(|after, limit| archive.all_listings(after, limit), |row| row.id)?;
     rows.compare(|after, limit| archive.all_campaigns(after, limit), |row| row.id)?;
     rows.compare(|after, limit| archive.all_investors(after, limit), |row| row.id)?;
+    rows.compare_persons()?;
     rows.compare(|after, limit| archive.all_wallets(after, limit), |row| row.id)?;
     rows.compare(|after, limit| archive.all_documents(after, limit), |row| row.id)?;
     rows.compare(|after, limit| archive.all_investments(after, limit), |row| row.id)?;
@@ -148,6 +149,27 @@ impl Rows<'_> {
         }
     }
 
+    /// Personal data is in no entry, but nobody can change it without the subject's key.
+    fn compare_persons(&mut self) -> Result<(), Difference> {
+        let mut after = None;
+        loop {
+            let investors = self.archive.all_investors(after, CHUNK_ROWS)?;
+            let Some(last) = investors.last() else { return Ok(()) };
+            after = Some(last.id);
+            for investor in &investors {
+                let Some(key) = self.key_of(investor.id.uuid())? else { continue };
+                let sealed = self.archive.person(investor.id)?;
+                let opened = sealed.map(|sealed| keyring::open(&key.0, &investor.id.bytes(), &sealed));
+                let what = match opened {
+                    Some(Ok(_)) => continue,
+                    Some(Err(_)) => "its personal data cannot be opened",
+                    None => "its personal data is missing",
+                };
+                return Err(difference(investor.object(), what));
+            }
+        }
+    }
+
     fn key_of(&mut self, subject: Uuid) -> Result<Option<SubjectKey>, Difference> {
         if let Some(key) = self.keys.get(&subject) {
             return Ok(*key);
@@ -166,8 +188,11 @@ impl Rows<'_> {
     }
 }
 
-/// `campaign.used` and `product.reserved` against what they count.
+/// Every counter against what it counts.
 fn compare_counters(archive: &Reader) -> Result<(), Difference> {
+    if let Some(miscounted) = archive.miscounted()?.into_iter().next() {
+        return Err(Difference::Counter(miscounted));
+    }
     let mut held: BTreeMap<domain::ids::ProductId, u64> = BTreeMap::new();
     let mut after = None;
     loop {

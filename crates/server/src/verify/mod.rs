@@ -86,6 +86,9 @@ pub enum Difference {
         /// What is wrong with it.
         what: String,
     },
+    /// A counter is not what it counts.
+    #[error("a counter is wrong: {0}")]
+    Counter(String),
     /// The ledger cannot be read, or its file is damaged.
     #[error("the ledger: {0}")]
     Ledger(#[from] ledger::ChainError),
@@ -111,6 +114,8 @@ pub async fn verify(data: &Path) -> Result<Report, Failure> {
     // Asked first: opening a keyring makes a new one where there is none.
     std::fs::metadata(&key_path).map_err(at(&key_path))?;
     let keyring = Keyring::open(&key_path, &mut entropy).map_err(at(&key_path))?;
+    // Read before the database is copied, because a running program goes on meanwhile: the copy is never behind it.
+    let kept_head = head::read(&head::default_path(data), &keyring);
     let scratch = Scratch::new(data, &mut entropy).map_err(at(data))?;
     let live = Database::open(data)?;
     let copied = scratch.path.join("copy.sqlite");
@@ -121,7 +126,7 @@ pub async fn verify(data: &Path) -> Result<Report, Failure> {
     }
     let mut report = Report::default();
     let newest = journal::walk(&archive, &mut report)?;
-    journal::compare_head(&archive, &keyring, &head::default_path(data))?;
+    journal::compare_head(&archive, kept_head)?;
     journal::compare_rows(&archive, &keyring, newest, &mut report)?;
     compare_documents(data, &archive, &mut report).await?;
     let signer = LocalSigner::new(keyring.derive(KeyUse::EmbeddedLedger))?;

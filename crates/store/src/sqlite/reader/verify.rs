@@ -27,6 +27,28 @@ use crate::sqlite::failure::of_table;
 use crate::sqlite::journal_head;
 use crate::sqlite::statements::{SqliteTable, rows, rows_of_one_column, value};
 
+/// A count of zero may have a row or none.
+const MISCOUNTED: &str = "
+    SELECT 'campaign ' || lower(hex(id)) || ' has created ' || investments_created || ' investments, there are ' || found
+    FROM (SELECT id, investments_created,
+        (SELECT count(*) FROM investment INDEXED BY investment_by_campaign WHERE campaign_id = campaign.id) AS found
+        FROM campaign)
+    WHERE investments_created <> found
+    UNION ALL
+    SELECT 'investments of campaign ' || lower(hex(campaign_id)) || ' in ' || status || ' are counted as ' || sum(counted)
+        || ', there are ' || sum(found)
+    FROM (SELECT platform_id, product_id, campaign_id, status, rows AS counted, 0 AS found FROM investment_count
+        UNION ALL
+        SELECT platform_id, product_id, campaign_id, status, 0, count(*) FROM investment
+        GROUP BY platform_id, product_id, campaign_id, status)
+    GROUP BY platform_id, product_id, campaign_id, status HAVING sum(counted) <> sum(found)
+    UNION ALL
+    SELECT 'investors of platform ' || lower(hex(platform_id)) || ' are counted as ' || sum(counted) || ', there are ' || sum(found)
+    FROM (SELECT platform_id, rows AS counted, 0 AS found FROM investor_count
+        UNION ALL
+        SELECT platform_id, 0, count(*) FROM investor GROUP BY platform_id)
+    GROUP BY platform_id HAVING sum(counted) <> sum(found)";
+
 macro_rules! chunks {
     ($($(#[$doc:meta])* $name:ident: $id:ty => $row:ty;)+) => {
         impl Reader {$(
@@ -115,6 +137,14 @@ impl Reader {
         let sum: Option<i64> = self.run(|connection| value(connection, "investment", sql, [campaign_id.bytes()]))?;
         let units = sum.and_then(|sum| u64::try_from(sum).ok()).and_then(Units::new);
         units.ok_or_else(|| impossible_units(&campaign_id.to_string()))
+    }
+
+    /// Stored counts that are not what they count, one line each; empty where all are right.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn miscounted(&self) -> Result<Vec<String>, StoreError> {
+        self.run(|connection| rows_of_one_column(connection, "investment_count", MISCOUNTED, []))
     }
 
     /// What the engine itself finds wrong with the database file, one line each; empty where nothing is: damaged pages,
