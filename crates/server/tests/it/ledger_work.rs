@@ -4,11 +4,14 @@ mod bench;
 
 use domain::credit::{CreditFailure, CreditState};
 use domain::ledger_transaction::Purpose;
+use domain::product::Token;
 use ledger::contract::BATCH_ITEMS_MAX;
 use ledger::fake::{AfterReorg, SendFault};
 use ledger::transaction::decode;
 use ledger::{At, Chain};
 use server::jobs::LedgerFault;
+use server::operations::ledger::FACTORY_SETTING;
+use server::operations::setting::PutSetting;
 
 use bench::{Bench, Ordered, VALIDITY_S};
 
@@ -42,6 +45,27 @@ async fn another_chain_is_never_signed_for() {
     let (mut work, chain) = bench.worker_on_another_chain();
     assert!(matches!(work.round().await, Err(LedgerFault::OtherChain(_))));
     assert!(chain.sent.lock().unwrap().is_empty() && bench.live().is_empty());
+    assert_eq!(bench.credit(ordered[0]).state, CreditState::Processing);
+}
+
+/// What is compiled in is what was reviewed (`./check artifacts` compares it with the source); what lies on the chain
+/// must be the same code, or nothing is signed for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn y04_code_other_than_the_reviewed_is_never_signed_for() {
+    let (mut bench, ordered) = three(1).await;
+    let Token::Deployed(token) = bench.product(bench.product_id()).token else { panic!("the token stands") };
+    let sent_before = bench.chain.sent.lock().unwrap().len();
+    // Real code at a real address, but not the factory's; then an address without code.
+    for (address, is_other_code) in [(token.bytes(), true), ([0x77; 20], false)] {
+        let setting = PutSetting { name: FACTORY_SETTING, value: address.to_vec() };
+        bench.office.desk.run(setting, bench.now()).await.unwrap();
+        bench.restart_worker();
+        let refused = bench.work.round().await;
+        assert_eq!(matches!(refused, Err(LedgerFault::UnexpectedCode(_))), is_other_code, "{refused:?}");
+        assert_eq!(matches!(refused, Err(LedgerFault::OtherChain(_))), !is_other_code, "{refused:?}");
+    }
+    assert_eq!(bench.chain.sent.lock().unwrap().len(), sent_before);
+    assert!(bench.live().iter().all(|open| open.instructions.is_empty()));
     assert_eq!(bench.credit(ordered[0]).state, CreditState::Processing);
 }
 
