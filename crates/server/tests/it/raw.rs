@@ -11,7 +11,7 @@ use crate::input::Scene;
 use crate::world::{Session, make_key};
 
 /// Nothing waits this long; it only ends a test that hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What came back before the connection was closed.
 #[derive(Debug)]
@@ -245,7 +245,7 @@ async fn a15_a_trickle_does_not_extend_the_read_timeout() {
     let waited = started.elapsed();
     let answer = String::from_utf8_lossy(&bytes);
     assert!(answer.contains("HTTP/1.1 408 "), "{answer}");
-    assert!(waited >= READ_TIMEOUT - Duration::from_secs(1) && waited <= READ_TIMEOUT + Duration::from_secs(2), "{waited:?}");
+    assert!(waited.abs_diff(READ_TIMEOUT) <= Duration::from_secs(2), "{waited:?}");
     tokio::time::resume();
     scene.world.investment(&scene.campaign_id, serde_json::json!({})).await.expect(201);
 }

@@ -88,7 +88,7 @@ impl World {
         change(&mut settings);
         let running = Running::start(&settings).await.unwrap();
         let handout = Handout::of(running.inhabitants.as_ref().unwrap(), running.address);
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        let http = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
         Self { running, handout, http, folder }
     }
 
@@ -378,11 +378,12 @@ impl Reply {
 
 /// `base` with the fields of `change`; a null takes a field away.
 pub fn merged(mut base: Value, change: Value) -> Value {
-    for (name, value) in change.as_object().unwrap() {
+    let Value::Object(change) = change else { panic!("{change} changes nothing") };
+    for (name, value) in change {
         if value.is_null() {
-            base.as_object_mut().unwrap().remove(name);
+            base.as_object_mut().unwrap().remove(&name);
         } else {
-            base[name] = value.clone();
+            base[name] = value;
         }
     }
     base
