@@ -60,7 +60,7 @@ async fn the_documentation_loads_nothing_from_another_host() {
         assert_eq!(answer.status(), 200, "{asset}");
         assert_eq!(answer.url().host_str(), Some("127.0.0.1"));
         let text = String::from_utf8_lossy(&answer.bytes().await.unwrap()).into_owned();
-        if asset.ends_with(".css") {
+        if asset.rsplit('.').next() == Some("css") {
             for target in text.split("url(").skip(1).map(|rest| rest.trim_start_matches(['"', '\''])) {
                 let shown: String = target.chars().take(40).collect();
                 assert!(target.starts_with("data:") || target.starts_with('#'), "{asset} loads {shown}");

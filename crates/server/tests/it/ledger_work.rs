@@ -4,11 +4,14 @@ mod bench;
 
 use domain::credit::{CreditFailure, CreditState};
 use domain::ledger_transaction::Purpose;
+use domain::product::Token;
 use ledger::contract::BATCH_ITEMS_MAX;
 use ledger::fake::{AfterReorg, SendFault};
 use ledger::transaction::decode;
 use ledger::{At, Chain};
 use server::jobs::LedgerFault;
+use server::operations::ledger::FACTORY_SETTING;
+use server::operations::setting::PutSetting;
 
 use bench::{Bench, Ordered, VALIDITY_S};
 
@@ -42,6 +45,24 @@ async fn another_chain_is_never_signed_for() {
     let (mut work, chain) = bench.worker_on_another_chain();
     assert!(matches!(work.round().await, Err(LedgerFault::OtherChain(_))));
     assert!(chain.sent.lock().unwrap().is_empty() && bench.live().is_empty());
+    assert_eq!(bench.credit(ordered[0]).state, CreditState::Processing);
+}
+
+/// The artifacts, and so the hash that is expected, are compared with their source by `contracts/build --check`. A product's
+/// token is asked of the factory, so that the factory's code answers for the tokens' too.
+#[tokio::test(flavor = "multi_thread")]
+async fn y04_other_code_than_the_reviewed_is_found_at_the_start_and_nothing_is_deployed_or_signed() {
+    let (mut bench, ordered) = three(1).await;
+    let Token::Deployed(foreign) = bench.product(bench.product_id()).token else { panic!("the token stands") };
+    let sent = bench.chain.sent.lock().unwrap().len();
+    let setting = PutSetting { name: FACTORY_SETTING, value: foreign.bytes().to_vec() };
+    bench.office.desk.run(setting, bench.now()).await.unwrap();
+    bench.further_product().await;
+    bench.restart_worker();
+    for _round in 0..2 {
+        assert!(matches!(bench.work.round().await, Err(LedgerFault::UnexpectedCode(address)) if address.0 == foreign.bytes()));
+    }
+    assert_eq!((bench.chain.sent.lock().unwrap().len(), bench.live().len()), (sent, 0));
     assert_eq!(bench.credit(ordered[0]).state, CreditState::Processing);
 }
 

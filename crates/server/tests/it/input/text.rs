@@ -81,8 +81,8 @@ impl Injected {
             last = self.issuer.post(&self.campaigns(), &self.campaign(text)).await.expect(201).id();
             let read = self.issuer.get(&format!("{}{last}/", self.campaigns())).await.expect(200);
             assert_eq!(read.body["name"], text);
-            let list = format!("/distributor/v2/products/{}/campaigns/?limit=200", self.process.handout.product_id);
-            let listed = self.distributor.get(&list).await.expect(200);
+            let catalogue = format!("/distributor/v2/products/{}/campaigns/?limit=200", self.process.handout.product_id);
+            let listed = self.distributor.get(&catalogue).await.expect(200);
             assert!(listed.body["results"].as_array().unwrap().iter().any(|one| one["name"] == text));
         }
         for text in REFUSED {
@@ -137,7 +137,7 @@ impl Injected {
 
     /// Paths, queries, keys and other header fields.
     async fn fill_heads(&self) {
-        let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
         for text in STORABLE.into_iter().chain(REFUSED) {
             let encoded = encode(text);
             for path in [
