@@ -42,7 +42,7 @@ fn id_of_segment(segment: &str) -> Option<String> {
 fn test_names(file: &SourceFile) -> Vec<String> {
     let name_behind =
         |line: &str, word: &str| line.split(word).nth(1).map(|rest| rest.split(['(', '<', ' ']).next().unwrap().to_owned());
-    if file.path.rsplit('.').next() == Some("sol") {
+    if !file.is_rust() {
         let functions = file.text.lines().filter_map(|line| name_behind(line.trim_start(), "function "));
         return functions.filter(|name| name.starts_with("test") || name.starts_with("invariant")).collect();
     }
@@ -95,7 +95,7 @@ fn the_list_of_uncovered_rows_is_true_and_only_shrinks() {
     let mut listed: BTreeSet<String> = text.lines().map(str::to_owned).collect();
     if std::env::var_os("SCRIP_WRITE_DOCS").is_some() {
         listed.retain(|row| uncovered.contains(row));
-        std::fs::write(list_path(), listed.iter().flat_map(|row| [row.as_str(), "\n"]).collect::<String>()).unwrap();
+        std::fs::write(list_path(), listed.iter().map(|row| format!("{row}\n")).collect::<Vec<_>>().concat()).unwrap();
     }
     let missing: Vec<&String> = uncovered.difference(&listed).collect();
     assert!(missing.is_empty(), "no test carries the id of {missing:?} any more");

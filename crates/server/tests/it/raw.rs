@@ -222,7 +222,7 @@ async fn a15_bodies_that_do_not_arrive_are_408_after_the_read_timeout_and_free_t
 
 #[tokio::test]
 async fn a15_a_trickle_does_not_extend_the_read_timeout() {
-    const READ_TIMEOUT: Duration = Duration::from_secs(10);
+    const READ_TIMEOUT_S: u64 = 10;
     let scene = Scene::start().await;
     let request = format!("{}Transfer-Encoding: chunked\r\n\r\n", creating_head(&scene.distributor));
     let mut stream = begun(scene.world.running.address, request.as_bytes()).await;
@@ -240,12 +240,12 @@ async fn a15_a_trickle_does_not_extend_the_read_timeout() {
                 let _written = stream.write_all(b"1\r\n \r\n").await;
             }
         }
-        assert!(started.elapsed() < 3 * READ_TIMEOUT, "the trickle still runs");
+        assert!(started.elapsed().as_secs() < 3 * READ_TIMEOUT_S, "the trickle still runs");
     }
-    let waited = started.elapsed();
+    let waited_s = started.elapsed().as_secs();
     let answer = String::from_utf8_lossy(&bytes);
     assert!(answer.contains("HTTP/1.1 408 "), "{answer}");
-    assert!(waited.abs_diff(READ_TIMEOUT) <= Duration::from_secs(2), "{waited:?}");
+    assert!((READ_TIMEOUT_S - 1..=READ_TIMEOUT_S + 2).contains(&waited_s), "{waited_s} s");
     tokio::time::resume();
     scene.world.investment(&scene.campaign_id, serde_json::json!({})).await.expect(201);
 }

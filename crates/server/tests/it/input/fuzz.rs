@@ -15,7 +15,7 @@ use crate::contract::resolved;
 use crate::world::{GUIDE_DATE, Reply, make_key};
 
 /// Requests of one run.
-const REQUESTS: usize = 4_000;
+const REQUESTS: usize = 3_000;
 /// A key that several requests share.
 const SHARED_KEY: &str = "shared";
 

@@ -81,8 +81,8 @@ impl Injected {
             last = self.issuer.post(&self.campaigns(), &self.campaign(text)).await.expect(201).id();
             let read = self.issuer.get(&format!("{}{last}/", self.campaigns())).await.expect(200);
             assert_eq!(read.body["name"], text);
-            let all = format!("/distributor/v2/products/{}/campaigns/?limit=200", self.process.handout.product_id);
-            let listed = self.distributor.get(&all).await.expect(200);
+            let catalogue = format!("/distributor/v2/products/{}/campaigns/?limit=200", self.process.handout.product_id);
+            let listed = self.distributor.get(&catalogue).await.expect(200);
             assert!(listed.body["results"].as_array().unwrap().iter().any(|one| one["name"] == text));
         }
         for text in REFUSED {
