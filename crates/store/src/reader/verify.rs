@@ -16,16 +16,15 @@ use domain::organisation::{Client, Organisation};
 use domain::product::{Issuer, Listing, Product};
 use domain::units::Units;
 use domain::wallet::{EvmAddress, Wallet};
-use rusqlite::Connection;
+use uuid::Uuid;
 
 use super::Reader;
+use super::page::Index;
 use super::investments::read_signed_documents;
+use super::snapshot::{Snapshot, Value};
 use crate::error::StoreError;
 use crate::queries::StoredEntry;
 use crate::rows::Decode;
-use crate::sqlite::failure::of_table;
-use crate::sqlite::journal_head;
-use crate::sqlite::statements::{SqliteTable, rows, rows_of_one_column, value};
 
 macro_rules! chunks {
     ($($(#[$doc:meta])* $name:ident: $id:ty => $row:ty;)+) => {
@@ -35,7 +34,7 @@ macro_rules! chunks {
             /// # Errors
             /// As [`Reader::client`].
             pub fn $name(&self, after: Option<$id>, limit: u32) -> Result<Vec<$row>, StoreError> {
-                self.run(|connection| chunk(connection, after.map(<$id>::bytes), limit))
+                self.run(|snapshot| chunk(snapshot, after.map(<$id>::uuid), limit))
             }
         )+}
     };
@@ -70,9 +69,9 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn all_investments(&self, after: Option<InvestmentId>, limit: u32) -> Result<Vec<Investment>, StoreError> {
-        self.run(|connection| {
-            let mut investments = chunk(connection, after.map(InvestmentId::bytes), limit)?;
-            read_signed_documents(connection, &mut investments)?;
+        self.run(|snapshot| {
+            let mut investments = chunk(snapshot, after.map(InvestmentId::uuid), limit)?;
+            read_signed_documents(snapshot, &mut investments)?;
             Ok(investments)
         })
     }
@@ -85,8 +84,8 @@ impl Reader {
         let Ok(sequence) = i64::try_from(sequence) else {
             return Ok(Vec::new());
         };
-        let sql = format!("{} WHERE sequence > ?1 ORDER BY sequence LIMIT ?2", StoredEntry::statements().select);
-        self.run(|connection| rows(connection, &sql, (sequence, limit)))
+        let sql = format!("{} WHERE sequence > ? ORDER BY sequence LIMIT ?", StoredEntry::COLUMNS.select());
+        self.run(|snapshot| snapshot.rows(&sql, [sequence.into(), limit.into()]))
     }
 
     /// The journal's newest entry.
@@ -94,7 +93,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn journal_head(&self) -> Result<Head, StoreError> {
-        self.run(journal_head)
+        self.run(|snapshot| snapshot.journal_head())
     }
 
     /// What holders should have on the ledger: the units still held of a product's delivered investments, by address.
@@ -102,7 +101,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn delivered_units_by_address(&self, product_id: ProductId) -> Result<BTreeMap<EvmAddress, Units>, StoreError> {
-        self.run(|connection| delivered_units_by_address(connection, product_id))
+        self.run(|snapshot| delivered_units_by_address(snapshot, product_id))
     }
 
     /// What a campaign should have used: the units of its investments that have not ended.
@@ -110,50 +109,52 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn campaign_units_open(&self, campaign_id: CampaignId) -> Result<Units, StoreError> {
-        let sql = "SELECT coalesce(sum(units), 0) FROM investment INDEXED BY investment_by_campaign
-            WHERE campaign_id = ?1 AND ending IS NULL";
-        let sum: Option<i64> = self.run(|connection| value(connection, "investment", sql, [campaign_id.bytes()]))?;
+        let sum: Option<i64> = self.run(|snapshot| {
+            let index = snapshot.indexed_by(Index::Named("investment_by_campaign"), "investment");
+            let sql = format!(
+                "SELECT CAST(coalesce(sum(units), 0) AS bigint) FROM investment {index} WHERE campaign_id = ? AND ending IS NULL"
+            );
+            snapshot.value("investment", &sql, [campaign_id.uuid().into()])
+        })?;
         let units = sum.and_then(|sum| u64::try_from(sum).ok()).and_then(Units::new);
         units.ok_or_else(|| impossible_units(&campaign_id.to_string()))
     }
 
-    /// What the engine itself finds wrong with the database file, one line each; empty where nothing is: damaged pages,
-    /// rows that their indexes do not know, rows that refer to nothing.
+    /// What the engine itself finds wrong with the database, one line each; empty where nothing is: damaged pages and
+    /// rows that their indexes do not know (embedded engine), rows that refer to nothing (both).
     ///
     /// # Errors
     /// As [`Reader::client`].
     pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
-        self.run(|connection| {
-            let mut faults: Vec<String> = rows_of_one_column(connection, "database", "PRAGMA quick_check", [])?;
-            faults.retain(|fault| fault != "ok");
-            let sql = "SELECT \"table\" || ' row ' || coalesce(rowid, '?') || ' refers to no ' || parent
-                FROM pragma_foreign_key_check";
-            faults.extend(rows_of_one_column::<String>(connection, "database", sql, [])?);
-            Ok(faults)
-        })
+        self.run(|snapshot| snapshot.integrity_faults())
     }
 }
 
-fn chunk<T: Decode + SqliteTable>(connection: &Connection, after: Option<[u8; 16]>, limit: u32) -> Result<Vec<T>, StoreError> {
-    // Nothing is smaller than no bytes.
-    let after = after.as_ref().map_or(&[][..], <[u8; 16]>::as_slice);
-    rows(connection, &format!("{} WHERE id > ?1 ORDER BY id LIMIT ?2", T::statements().select), (after, limit))
+fn chunk<T: Decode>(snapshot: &Snapshot<'_>, after: Option<Uuid>, limit: u32) -> Result<Vec<T>, StoreError> {
+    let select = T::COLUMNS.select();
+    match after {
+        Some(after) => snapshot.rows(&format!("{select} WHERE id > ? ORDER BY id LIMIT ?"), [after.into(), limit.into()]),
+        None => snapshot.rows(&format!("{select} ORDER BY id LIMIT ?"), [limit.into()]),
+    }
 }
 
-fn delivered_units_by_address(connection: &Connection, product_id: ProductId) -> Result<BTreeMap<EvmAddress, Units>, StoreError> {
-    const TABLE: &str = "investment";
-    let sql = "SELECT wallet_address, sum(remaining) FROM investment
-        WHERE product_id = ?1 AND status = ?2 GROUP BY wallet_address";
-    let mut statement = connection.prepare_cached(sql).map_err(|error| of_table(TABLE, &error))?;
-    let mut rows = statement.query((product_id.bytes(), Status::Delivered.code())).map_err(|error| of_table(TABLE, &error))?;
+fn delivered_units_by_address(
+    snapshot: &Snapshot<'_>,
+    product_id: ProductId,
+) -> Result<BTreeMap<EvmAddress, Units>, StoreError> {
+    let sql = "SELECT wallet_address, CAST(sum(remaining) AS bigint) FROM investment
+        WHERE product_id = ? AND status = ? GROUP BY wallet_address";
+    let parameters = [Value::from(product_id.uuid()), Status::Delivered.code().into()];
     let mut held = BTreeMap::new();
-    while let Some(row) = rows.next().map_err(|error| of_table(TABLE, &error))? {
-        let sum = row.get::<_, i64>(1).ok().and_then(|sum| u64::try_from(sum).ok()).and_then(Units::new);
-        let (Ok(address), Some(units)) = (row.get(0), sum) else {
+    snapshot.each("investment", sql, parameters, &mut |row| {
+        let address = row.bytes(0).ok().flatten().and_then(|bytes| <[u8; 20]>::try_from(bytes).ok());
+        let sum = row.number(1).ok().flatten().and_then(|sum| u64::try_from(sum).ok()).and_then(Units::new);
+        let (Some(address), Some(units)) = (address, sum) else {
             return Err(impossible_units(&product_id.to_string()));
         };
         held.insert(EvmAddress::new(address), units);
-    }
+        Ok(())
+    })?;
     Ok(held)
 }
 
