@@ -15,8 +15,6 @@ mod writer;
 pub use connect::Database;
 pub use writer::PostgresWriter;
 
-#[cfg(test)]
-pub(crate) use cells::Parameter;
 pub(crate) use sessions::{Session, Sessions};
 
 /// Gives, for each foreign key, a query that finds rows which refer to nothing. `PostgreSQL` itself never looks again.

@@ -205,7 +205,7 @@ mod tests {
 
     use super::*;
     use crate::queries::Position;
-    
+
     /// Every choice of filters.
     fn filters() -> Vec<InvestmentFilter> {
         let id = Uuid::from_u128(1);
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn every_list_of_investments_is_walked_along_an_index() {
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(folder.path()).unwrap();
+        let database = crate::sqlite::Database::open(folder.path()).unwrap();
         let position = Position { created_at: Instant::from_micros(1), id: Uuid::from_u128(2) };
         for viewer in [Viewer::Platform(Uuid::from_u128(3).into()), Viewer::Issuer(Uuid::from_u128(3).into())] {
             for filter in filters() {

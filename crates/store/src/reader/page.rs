@@ -75,11 +75,7 @@ impl List {
     }
 
     /// A page, the rows counted.
-    pub(super) fn page<T: Decode + Listed>(
-        &self,
-        snapshot: &Snapshot<'_>,
-        request: PageRequest,
-    ) -> Result<Page<T>, StoreError> {
+    pub(super) fn page<T: Decode + Listed>(&self, snapshot: &Snapshot<'_>, request: PageRequest) -> Result<Page<T>, StoreError> {
         let count = self.count::<T>(snapshot)?;
         self.page_of(snapshot, request, count)
     }
@@ -139,12 +135,7 @@ impl List {
         snapshot.rows(&sql, parameters)
     }
 
-    fn has_any<T: Table>(
-        &self,
-        snapshot: &Snapshot<'_>,
-        position: Position,
-        direction: Direction,
-    ) -> Result<bool, StoreError> {
+    fn has_any<T: Table>(&self, snapshot: &Snapshot<'_>, position: Position, direction: Direction) -> Result<bool, StoreError> {
         let table = T::COLUMNS.table;
         let (sql, mut parameters) = self.walk::<T>(snapshot, "1", Some(position), direction);
         parameters.push(1_i64.into());

@@ -182,12 +182,7 @@ impl Snapshot<'_> {
     }
 
     /// Whether a query finds anything.
-    pub(crate) fn has_any(
-        &self,
-        table: &'static str,
-        sql: &str,
-        parameters: impl Into<Vec<Value>>,
-    ) -> Result<bool, StoreError> {
+    pub(crate) fn has_any(&self, table: &'static str, sql: &str, parameters: impl Into<Vec<Value>>) -> Result<bool, StoreError> {
         Ok(self.value::<i64>(table, sql, parameters)?.is_some())
     }
 

@@ -19,12 +19,12 @@ use domain::wallet::{EvmAddress, Wallet};
 use uuid::Uuid;
 
 use super::Reader;
-use super::page::Index;
 use super::investments::read_signed_documents;
+use super::page::Index;
 use super::snapshot::{Snapshot, Value};
 use crate::error::StoreError;
 use crate::queries::StoredEntry;
-use crate::rows::Decode;
+use crate::rows::{Decode, Table as _};
 
 macro_rules! chunks {
     ($($(#[$doc:meta])* $name:ident: $id:ty => $row:ty;)+) => {
@@ -138,10 +138,7 @@ fn chunk<T: Decode>(snapshot: &Snapshot<'_>, after: Option<Uuid>, limit: u32) ->
     }
 }
 
-fn delivered_units_by_address(
-    snapshot: &Snapshot<'_>,
-    product_id: ProductId,
-) -> Result<BTreeMap<EvmAddress, Units>, StoreError> {
+fn delivered_units_by_address(snapshot: &Snapshot<'_>, product_id: ProductId) -> Result<BTreeMap<EvmAddress, Units>, StoreError> {
     let sql = "SELECT wallet_address, CAST(sum(remaining) AS bigint) FROM investment
         WHERE product_id = ? AND status = ? GROUP BY wallet_address";
     let parameters = [Value::from(product_id.uuid()), Status::Delivered.code().into()];

@@ -16,8 +16,6 @@ pub use connection::{DATABASE_FILE_NAME, Database};
 pub use lock::{LOCK_FILE_NAME, ProcessLock};
 pub use writer::SqliteWriter;
 
-#[cfg(test)]
-pub(crate) use day_tables::days;
 pub(crate) use pool::{Connections, each_row};
 
 /// Finds damaged pages and rows that their indexes do not know.

@@ -22,8 +22,7 @@ const SET_SETTING: &str = "INSERT INTO setting (name, value) SELECT * FROM UNNES
     ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value";
 const REVOKE_TOKEN: &str = "INSERT INTO revoked_token (id, expires_at) SELECT * FROM UNNEST($1::uuid[], $2::timestamptz[])
     ON CONFLICT (id) DO NOTHING";
-const INSERT_SUBJECT_KEY: &str =
-    "INSERT INTO subject_key (investor_id, wrapped) SELECT * FROM UNNEST($1::uuid[], $2::bytea[])";
+const INSERT_SUBJECT_KEY: &str = "INSERT INTO subject_key (investor_id, wrapped) SELECT * FROM UNNEST($1::uuid[], $2::bytea[])";
 const SET_PERSON: &str = "INSERT INTO investor_person (investor_id, sealed) SELECT * FROM UNNEST($1::uuid[], $2::bytea[])
     ON CONFLICT (investor_id) DO UPDATE SET sealed = EXCLUDED.sealed";
 const COUNT_INVESTORS: &str = "INSERT INTO investor_count (platform_id, rows) SELECT * FROM UNNEST($1::uuid[], $2::bigint[])
@@ -52,12 +51,7 @@ struct Writing<'t> {
 }
 
 /// Writes the changed rows and the record into the open database transaction.
-pub(super) async fn write(
-    connection: &Object,
-    types: &ColumnTypes,
-    book: &Book,
-    record: &Record,
-) -> Result<(), StoreError> {
+pub(super) async fn write(connection: &Object, types: &ColumnTypes, book: &Book, record: &Record) -> Result<(), StoreError> {
     let mut writing = Writing { types, pipeline: Pipeline::default(), guarded: Vec::new() };
     writing.insert_rows(&book.organisations)?;
     writing.upsert_rows(&book.clients)?;

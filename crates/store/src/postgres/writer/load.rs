@@ -103,8 +103,7 @@ async fn resolve(connection: &Object, wanted: &Wanted) -> Result<Resolved, Store
         Slot::NONE
     };
     let answers = pipeline.query(connection).await?;
-    let mut resolved =
-        Resolved { products: wanted.products.clone(), investors: wanted.investors.clone(), ..Resolved::default() };
+    let mut resolved = Resolved { products: wanted.products.clone(), investors: wanted.investors.clone(), ..Resolved::default() };
     resolved.investors.extend(&wanted.investors_waiting);
     for row in answers.rows(campaigns) {
         resolved.campaigns.insert(id_at(row, 0)?);
@@ -152,14 +151,12 @@ impl Locked {
         let products = lock::<domain::product::Product>(pipeline, resolved.products.iter().map(|id| id.uuid()))?;
         let campaigns = lock::<domain::campaign::Campaign>(pipeline, resolved.campaigns.iter().map(|id| id.uuid()))?;
         let investors = lock::<domain::investor::Investor>(pipeline, resolved.investors.iter().map(|id| id.uuid()))?;
-        let wrapped_keys =
-            ask_ids(pipeline, "subject_key", WRAPPED_KEYS, resolved.investors.iter().map(|id| id.uuid()))?;
+        let wrapped_keys = ask_ids(pipeline, "subject_key", WRAPPED_KEYS, resolved.investors.iter().map(|id| id.uuid()))?;
         // Wallets are never changed: there is nothing to lock.
         let wallets = see::<domain::wallet::Wallet>(pipeline, resolved.wallets.iter().map(|id| id.uuid()))?;
         let investments = lock::<Investment>(pipeline, resolved.investments.iter().map(|id| id.uuid()))?;
         let signed = format!("{} ORDER BY investment_id, position", look_up::<SignedDocument>("investment_id", "uuid"));
-        let signed_documents =
-            ask_ids(pipeline, "signed_document", &signed, resolved.investments.iter().map(|id| id.uuid()))?;
+        let signed_documents = ask_ids(pipeline, "signed_document", &signed, resolved.investments.iter().map(|id| id.uuid()))?;
         let waiting = if wanted.investors_waiting.is_empty() {
             Slot::NONE
         } else {
@@ -177,10 +174,7 @@ impl Locked {
             signed_documents,
             waiting,
             credits: lock_credits(pipeline, resolved)?,
-            instructions: lock::<domain::instruction::Instruction>(
-                pipeline,
-                resolved.instructions.iter().map(|id| id.uuid()),
-            )?,
+            instructions: lock::<domain::instruction::Instruction>(pipeline, resolved.instructions.iter().map(|id| id.uuid()))?,
             ledger_transactions: lock::<domain::ledger_transaction::LedgerTransaction>(
                 pipeline,
                 wanted.ledger_transactions.iter().map(|id| id.uuid()),
@@ -219,8 +213,7 @@ impl Locked {
         fill(answers, self.ledger_transactions, &mut book.ledger_transactions, |row| row.id)?;
         fill(answers, self.signers, &mut book.signers, |row| row.address)?;
         let head = answers.rows(self.head).first();
-        book.journal_head =
-            head_of(head.ok_or_else(|| StoreError::Engine("the database has no journal head".to_owned()))?)?;
+        book.journal_head = head_of(head.ok_or_else(|| StoreError::Engine("the database has no journal head".to_owned()))?)?;
         Ok(())
     }
 }
@@ -243,10 +236,7 @@ impl Seen {
         let remembered = answer_tables.iter().map(|table| ask_answers(pipeline, table, &wanted.answers));
         let remembered = remembered.collect::<Result<_, _>>()?;
         Ok(Self {
-            organisations: see::<domain::organisation::Organisation>(
-                pipeline,
-                wanted.organisations.iter().map(|id| id.uuid()),
-            )?,
+            organisations: see::<domain::organisation::Organisation>(pipeline, wanted.organisations.iter().map(|id| id.uuid()))?,
             clients: see::<domain::organisation::Client>(pipeline, wanted.clients.iter().map(|id| id.uuid()))?,
             issuers: see::<domain::product::Issuer>(pipeline, wanted.issuers.iter().map(|id| id.uuid()))?,
             documents: see::<domain::document::Document>(pipeline, wanted.documents.iter().map(|id| id.uuid()))?,
@@ -356,12 +346,7 @@ fn ask_ids(
     Ok(pipeline.ask(table, sql, boxed([ColumnCells::of_ids(ids)?])))
 }
 
-fn ask_texts(
-    pipeline: &mut Pipeline,
-    table: &'static str,
-    sql: &str,
-    texts: &BTreeSet<String>,
-) -> Result<Slot, StoreError> {
+fn ask_texts(pipeline: &mut Pipeline, table: &'static str, sql: &str, texts: &BTreeSet<String>) -> Result<Slot, StoreError> {
     if texts.is_empty() {
         return Ok(Slot::NONE);
     }

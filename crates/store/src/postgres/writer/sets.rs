@@ -83,11 +83,7 @@ impl RowSet {
 
     /// An update of the changing columns of the rows with these keys, each only where it still has the version it was
     /// loaded with.
-    pub(super) fn update(
-        self,
-        types: &ColumnTypes,
-        loaded: ColumnCells,
-    ) -> Result<(String, Vec<BoxedParameter>), StoreError> {
+    pub(super) fn update(self, types: &ColumnTypes, loaded: ColumnCells) -> Result<(String, Vec<BoxedParameter>), StoreError> {
         let (key, table, changing) = (self.columns.name_at(0), self.columns.table, self.columns.changing);
         let set: Vec<String> = changing.iter().map(|column| format!("{column} = changed.{column}")).collect();
         let written = || std::iter::once(key).chain(changing.iter().copied());
