@@ -193,8 +193,7 @@ CREATE TABLE investment (
     cancellation_at timestamptz,
     cancellation_received_at timestamptz,
     refund_due boolean,
-    -- Written before the credit in the same commit.
-    latest_credit_id uuid REFERENCES credit (id) DEFERRABLE INITIALLY DEFERRED,
+    latest_credit_id uuid,
     latest_credit_excludes boolean,
     updated_at timestamptz NOT NULL,
     version bigint NOT NULL CHECK (version >= 1),
@@ -272,6 +271,8 @@ CREATE TABLE credit (
     CHECK ((status = 'failed') = (failure IS NOT NULL)),
     CHECK ((status = 'processing') = (finished_at IS NULL))
 );
+-- An investment is written before its newest credit in the same commit.
+ALTER TABLE investment ADD FOREIGN KEY (latest_credit_id) REFERENCES credit (id) DEFERRABLE INITIALLY DEFERRED;
 -- The last wall against issuing units twice: no second credit while one runs or has succeeded.
 CREATE UNIQUE INDEX credit_one_per_investment ON credit (investment_id) WHERE status <> 'failed';
 CREATE INDEX credit_by_investment ON credit (investment_id, created_at, id);
