@@ -4,8 +4,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Where Debian and Ubuntu keep the binaries of each version.
@@ -147,13 +147,28 @@ impl Drop for Cluster {
     }
 }
 
-/// A new empty database in the cluster of this process, which starts with the first; its URL.
+/// A new database in the cluster of this process, which starts with the first: a copy of one that `prepare` is given the
+/// URL of once, while it is empty. Its name.
 ///
 /// # Errors
-/// See [`ClusterFault`].
-pub fn fresh_database() -> Result<String, ClusterFault> {
+/// See [`ClusterFault`]; what `prepare` says.
+pub fn prepared_database(prepare: impl FnOnce(&str) -> Result<(), String>) -> Result<String, ClusterFault> {
+    static IS_PREPARED: Mutex<bool> = Mutex::new(false);
     static NAMES: AtomicU64 = AtomicU64::new(1);
-    shared()?.create_database(&format!("fresh_{}", NAMES.fetch_add(1, Ordering::Relaxed)), None)
+    const TEMPLATE: &str = "prepared";
+    const PART_VISITORS: &str = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'prepared'";
+    let cluster = shared()?;
+    // One copy at a time: what is copied may have no visitors.
+    let mut is_prepared = IS_PREPARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*is_prepared {
+        let url = cluster.create_database(TEMPLATE, None)?;
+        prepare(&url).map_err(|reason| ClusterFault::Failed("the first database", reason))?;
+        cluster.execute("postgres", PART_VISITORS)?;
+        *is_prepared = true;
+    }
+    let name = format!("copy_{}", NAMES.fetch_add(1, Ordering::Relaxed));
+    cluster.create_database(&name, Some(TEMPLATE))?;
+    Ok(name)
 }
 
 /// The cluster of this process, whose commits are not synced.

@@ -8,7 +8,7 @@ use ledger::contract::{Item, Kind, Outcome, SkipReason, batch_items_max, execute
 
 use super::{Call, LedgerFault, LedgerWork};
 use crate::operations::ledger::{ReserveLedgerTransaction, SettleCredits, Verdict};
-use store::sqlite::Reader;
+use store::Reader;
 
 impl LedgerWork {
     /// Binds what waits, in order of instruction, while nonces are free. `open` are in flight already.

@@ -4,5 +4,6 @@
 
 mod contract;
 mod guide;
+mod servers;
 mod tidy;
 mod world;

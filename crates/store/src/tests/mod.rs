@@ -9,9 +9,6 @@ mod speed;
 mod visibility;
 mod work;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-
 use domain::ids::BatchId;
 use domain::instant::Instant;
 use rusqlite::Connection;
@@ -137,19 +134,9 @@ impl Store {
 
 /// A new database of the server with the schema in it: its name and URL.
 pub(crate) fn postgres_database() -> (String, String) {
-    static TEMPLATE: Mutex<bool> = Mutex::new(false);
-    static NAMES: AtomicU64 = AtomicU64::new(1);
-    let cluster = cluster::shared().unwrap();
-    // One copy at a time: the template may have no visitors.
-    let mut is_made = TEMPLATE.lock().unwrap_or_else(PoisonError::into_inner);
-    if !*is_made {
-        drop(postgres::Database::open(&cluster.create_database("migrated", None).unwrap()).unwrap());
-        let visitors = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'migrated'";
-        cluster.execute("postgres", visitors).unwrap();
-        *is_made = true;
-    }
-    let name = format!("test_{}", NAMES.fetch_add(1, Ordering::Relaxed));
-    let url = cluster.create_database(&name, Some("migrated")).unwrap();
+    let migrate = |url: &str| postgres::Database::open(url).map(drop).map_err(|error| error.to_string());
+    let name = cluster::prepared_database(migrate).unwrap();
+    let url = cluster::shared().unwrap().url(&name);
     (name, url)
 }
 
