@@ -3,7 +3,7 @@
 use serde_json::json;
 use server::verify::verify;
 
-use crate::world::{GUIDE_DATE, World};
+use crate::world::{GUIDE_DATE, World, database_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_guide_ends_delivered_and_a_restart_keeps_everything() {

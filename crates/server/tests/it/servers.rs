@@ -1,6 +1,6 @@
 //! Two servers on one `PostgreSQL` database: never oversold, and one effect for one idempotency key (rows C01, C02).
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use reqwest::Method;
 use serde_json::json;
 use server::verify::verify;
@@ -80,7 +80,7 @@ async fn c02_one_key_sent_to_two_servers_has_one_effect() {
                 let (session, key) = (session.clone(), key.clone());
                 async move { session.send(Method::POST, INVESTMENTS, Some(&key), Some(body)).await }
             };
-            futures_util::join!(send(&sessions[0]), send(&sessions[1]))
+            join(send(&sessions[0]), send(&sessions[1])).await
         }
     }))
     .await;
