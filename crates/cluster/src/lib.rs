@@ -17,6 +17,9 @@ const USER: &str = "scrip";
 /// How long the server may take to start, in steps of twenty milliseconds.
 const START_STEPS: u32 = 1_500;
 
+/// How long the last visitors of a database may take to leave, in steps of twenty milliseconds.
+const PARTING_STEPS: u32 = 500;
+
 /// Runs the server until its own standard input ends, which it does with the process at the other end; then stops the
 /// server at once and removes the folder.
 const SUPERVISOR: &str = r#"
@@ -156,19 +159,23 @@ pub fn prepared_database(prepare: impl FnOnce(&str) -> Result<(), String>) -> Re
     static IS_PREPARED: Mutex<bool> = Mutex::new(false);
     static NAMES: AtomicU64 = AtomicU64::new(1);
     const TEMPLATE: &str = "prepared";
-    const PART_VISITORS: &str = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'prepared'";
     let cluster = shared()?;
     // One copy at a time: what is copied may have no visitors.
     let mut is_prepared = IS_PREPARED.lock().unwrap_or_else(PoisonError::into_inner);
     if !*is_prepared {
         let url = cluster.create_database(TEMPLATE, None)?;
         prepare(&url).map_err(|reason| ClusterFault::Failed("the first database", reason))?;
-        cluster.execute("postgres", PART_VISITORS)?;
         *is_prepared = true;
     }
     let name = format!("copy_{}", NAMES.fetch_add(1, Ordering::Relaxed));
-    cluster.create_database(&name, Some(TEMPLATE))?;
-    Ok(name)
+    // The connections of whoever prepared it end a moment after they were dropped.
+    for _step in 0..PARTING_STEPS {
+        if cluster.create_database(&name, Some(TEMPLATE)).is_ok() {
+            return Ok(name);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    cluster.create_database(&name, Some(TEMPLATE)).map(|_url| name)
 }
 
 /// The cluster of this process, whose commits are not synced.

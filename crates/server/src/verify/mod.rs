@@ -1,8 +1,9 @@
 //! `scrip verify`: the journal, every row, the register and the ledger of a data folder, checked against each other.
 //!
-//! Everything is read from copies, so that a running program is neither disturbed nor in the way; of a `PostgreSQL`
-//! database in one database transaction, whose state does not change. The database is copied first and the ledger second: what the copy of the database calls delivered must be in the copy of the ledger, and
-//! what the ledger holds beyond it must be a credit that the database knew by then.
+//! Everything is read from copies, so that a running program is neither disturbed nor in the way; a `PostgreSQL` database
+//! is read in one database transaction, whose state does not change. The database comes first and the ledger second:
+//! what the database called delivered must be in the copy of the ledger, and what the ledger holds beyond it must be a
+//! credit that the database knew by then.
 
 mod journal;
 mod register;

@@ -430,3 +430,33 @@ fn bytes_at(row: &Row, place: usize) -> Result<&[u8], StoreError> {
 fn unreadable(table: &str) -> StoreError {
     StoreError::Engine(format!("{table}: a value of another type"))
 }
+
+/// How the server works off every look-up by an array of keys, one text each.
+#[cfg(test)]
+pub(super) async fn plans(connection: &Object) -> Vec<String> {
+    let signers = look_up::<domain::ledger_transaction::Signer>("address", "bytea");
+    let by_id = [
+        look_up::<domain::product::Product>("id", "uuid"),
+        look_up::<domain::campaign::Campaign>("id", "uuid"),
+        look_up::<domain::investor::Investor>("id", "uuid"),
+        look_up::<domain::wallet::Wallet>("id", "uuid"),
+        look_up::<Investment>("id", "uuid"),
+        look_up::<SignedDocument>("investment_id", "uuid"),
+        look_up::<domain::document::Document>("id", "uuid"),
+        look_up::<domain::instruction::Instruction>("id", "uuid"),
+        look_up::<domain::ledger_transaction::LedgerTransaction>("id", "uuid"),
+        CAMPAIGN_PRODUCTS.to_owned(),
+        WALLET_INVESTORS.to_owned(),
+        CREDIT_INVESTMENTS.to_owned(),
+        INSTRUCTION_CREDITS.to_owned(),
+        WRAPPED_KEYS.to_owned(),
+    ];
+    let mut plans = Vec::new();
+    for sql in by_id.into_iter().chain([signers]) {
+        let explained = sql.replace("$1::uuid[]", "ARRAY[gen_random_uuid()]").replace("$1::bytea[]", "ARRAY[''::bytea]");
+        let rows = connection.query(&format!("EXPLAIN {explained}"), &[]).await.unwrap();
+        let steps: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        plans.push(format!("{sql}: {}", steps.join(" / ")));
+    }
+    plans
+}

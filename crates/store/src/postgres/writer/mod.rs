@@ -28,6 +28,8 @@ pub struct PostgresWriter {
     pool: Pool,
     runtime: Arc<EngineRuntime>,
     open: Option<Open>,
+    #[cfg(test)]
+    forgets_answer: bool,
 }
 
 /// A connection, and what is known on it.
@@ -49,13 +51,25 @@ impl std::fmt::Debug for PostgresWriter {
 
 impl PostgresWriter {
     pub(super) const fn new(pool: Pool, runtime: Arc<EngineRuntime>) -> Self {
-        Self { pool, runtime, open: None }
+        Self {
+            pool,
+            runtime,
+            open: None,
+            #[cfg(test)]
+            forgets_answer: false,
+        }
     }
 
-    /// Ends the connection from outside, as a crash of the server would.
+    /// The next commit happens, and its answer gets lost.
     #[cfg(test)]
-    pub(crate) fn backend(&mut self) -> Option<&mut Object> {
-        self.open.as_mut().map(|open| &mut open.connection)
+    pub(crate) const fn forget_answer_of_next_commit(&mut self) {
+        self.forgets_answer = true;
+    }
+
+    /// How the server works off the look-ups of a batch that names one of everything.
+    #[cfg(test)]
+    pub(crate) async fn plans(&mut self) -> Vec<String> {
+        load::plans(&self.open().await.unwrap().connection).await
     }
 
     /// The connection, made where there is none or the last was lost.
@@ -108,6 +122,10 @@ impl PostgresWriter {
         }
         open.is_in_transaction = false;
         open.day_begun = Some(record.day);
+        #[cfg(test)]
+        if std::mem::take(&mut self.forgets_answer) {
+            return Err(StoreError::CommitUnknown);
+        }
         Ok(())
     }
 
