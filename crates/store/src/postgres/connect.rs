@@ -38,7 +38,7 @@ const MIGRATION_OPTIONS: &str = "-c lock_timeout=60s -c statement_timeout=0";
 /// A `PostgreSQL` database that was reached and has the schema of this program.
 #[derive(Clone)]
 pub struct Database {
-    config: Config,
+    config: Arc<Config>,
     runtime: Arc<EngineRuntime>,
 }
 
@@ -64,7 +64,7 @@ impl Database {
         settle_encryption(&mut config)?;
         config.application_name("scrip").connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(SILENCE_MAX);
         config.keepalives_idle(SILENCE_MAX);
-        let database = Self { config, runtime: Arc::new(EngineRuntime::start()?) };
+        let database = Self { config: Arc::new(config), runtime: Arc::new(EngineRuntime::start()?) };
         let pool = database.pool(MIGRATION_OPTIONS, 1)?;
         database.runtime.wait(async move { migrate(connection_of(&pool).await?).await })?;
         Ok(database)
@@ -98,13 +98,14 @@ impl Database {
     }
 
     fn pool(&self, options: &str, connections: usize) -> Result<Pool, StoreError> {
-        let mut config = self.config.clone();
+        let mut config = (*self.config).clone();
         let options = config.get_options().map_or_else(|| options.to_owned(), |own| format!("{own} {options}"));
         config.options(options);
         let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match config.get_ssl_mode() {
-            SslMode::Require => Manager::from_config(config, encryption()?, how),
-            _ => Manager::from_config(config, NoTls, how),
+        let manager = if config.get_ssl_mode() == SslMode::Require {
+            Manager::from_config(config, encryption()?, how)
+        } else {
+            Manager::from_config(config, NoTls, how)
         };
         let pool = Pool::builder(manager).max_size(connections).runtime(Runtime::Tokio1).wait_timeout(Some(WAIT_MAX));
         let pool = pool.create_timeout(Some(CONNECT_TIMEOUT)).recycle_timeout(Some(CONNECT_TIMEOUT));
@@ -123,14 +124,15 @@ fn settle_encryption(config: &mut Config) -> Result<(), StoreError> {
         Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback()),
         Host::Unix(_) => true,
     });
-    match config.get_ssl_mode() {
-        SslMode::Require | SslMode::Disable => Ok(()),
-        _ if is_local => {
-            config.ssl_mode(SslMode::Disable);
-            Ok(())
-        }
-        _ => Err(StoreError::Engine("the database's URL names another machine: it must say sslmode=require".to_owned())),
+    if [SslMode::Require, SslMode::Disable].contains(&config.get_ssl_mode()) {
+        return Ok(());
     }
+    if !is_local {
+        let reason = "the database's URL names another machine: it must say sslmode=require";
+        return Err(StoreError::Engine(reason.to_owned()));
+    }
+    config.ssl_mode(SslMode::Disable);
+    Ok(())
 }
 
 fn encryption() -> Result<MakeRustlsConnect, StoreError> {

@@ -56,7 +56,7 @@ pub(super) fn may_have_committed(error: &Error) -> bool {
 
 /// The connection is gone.
 fn is_lost(error: &Error) -> bool {
-    error.is_closed() || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+    error.is_closed() || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 
 /// What the server said, in its words.

@@ -103,12 +103,14 @@ fn references_of(asked: &Asked) -> Vec<&(dyn ToSql + Sync)> {
     asked.parameters.iter().map(|parameter| -> &(dyn ToSql + Sync) { parameter.as_ref() }).collect()
 }
 
+/// A statement that was sent, and its answer once it is there.
+type Running<F, T> = (&'static str, Pin<Box<F>>, Option<Result<T, Error>>);
+
 /// Polls every future once in order, which sends its statement, and then waits for all.
 async fn in_order<T, F: Future<Output = Result<T, Error>>>(
     sent: impl Iterator<Item = (&'static str, F)>,
 ) -> Result<Answers<T>, StoreError> {
-    let mut running: Vec<(&'static str, Pin<Box<F>>, Option<Result<T, Error>>)> =
-        sent.map(|(table, future)| (table, Box::pin(future), None)).collect();
+    let mut running: Vec<Running<F, T>> = sent.map(|(table, future)| (table, Box::pin(future), None)).collect();
     poll_fn(|cx| {
         let mut is_done = true;
         for (_, future, answer) in &mut running {

@@ -186,16 +186,6 @@ impl Snapshot<'_> {
         Ok(self.value::<i64>(table, sql, parameters)?.is_some())
     }
 
-    /// The journal's newest entry.
-    pub(crate) fn journal_head(&self) -> Result<Head, StoreError> {
-        let mut head = Head::EMPTY;
-        self.each("journal", JOURNAL_HEAD, [], &mut |row| {
-            head = head_of(row)?;
-            Ok(())
-        })?;
-        Ok(head)
-    }
-
     /// How this engine is told to read a table by an index: `PostgreSQL` has statistics and is not told.
     pub(super) fn indexed_by(&self, index: Index, table: &str) -> String {
         match (self, index) {
@@ -204,23 +194,33 @@ impl Snapshot<'_> {
             (Self::Sqlite(_), Index::Named(name)) => format!("INDEXED BY {name}"),
         }
     }
+}
 
-    /// What the engine finds wrong with what it holds.
-    pub(super) fn integrity_faults(&self) -> Result<Vec<String>, StoreError> {
-        match self {
-            Self::Sqlite(_) => {
-                let mut faults: Vec<String> = self.column("database", sqlite::QUICK_CHECK, [])?;
-                faults.retain(|fault| fault != "ok");
-                faults.extend(self.column::<String>("database", sqlite::BROKEN_REFERENCES, [])?);
-                Ok(faults)
+/// The journal's newest entry.
+pub(crate) fn journal_head(snapshot: &Snapshot<'_>) -> Result<Head, StoreError> {
+    let mut head = Head::EMPTY;
+    snapshot.each("journal", JOURNAL_HEAD, [], &mut |row| {
+        head = head_of(row)?;
+        Ok(())
+    })?;
+    Ok(head)
+}
+
+/// What the engine finds wrong with what it holds.
+pub(super) fn integrity_faults(snapshot: &Snapshot<'_>) -> Result<Vec<String>, StoreError> {
+    match snapshot {
+        Snapshot::Sqlite(_) => {
+            let mut faults: Vec<String> = snapshot.column("database", sqlite::QUICK_CHECK, [])?;
+            faults.retain(|fault| fault != "ok");
+            faults.extend(snapshot.column::<String>("database", sqlite::BROKEN_REFERENCES, [])?);
+            Ok(faults)
+        }
+        Snapshot::Postgres(_) => {
+            let mut faults = Vec::new();
+            for check in snapshot.column::<String>("database", postgres::REFERENCE_CHECKS, [])? {
+                faults.extend(snapshot.column::<String>("database", &check, [])?);
             }
-            Self::Postgres(_) => {
-                let mut faults = Vec::new();
-                for check in self.column::<String>("database", postgres::REFERENCE_CHECKS, [])? {
-                    faults.extend(self.column::<String>("database", &check, [])?);
-                }
-                Ok(faults)
-            }
+            Ok(faults)
         }
     }
 }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::Reader;
 use super::investments::read_signed_documents;
 use super::page::Index;
-use super::snapshot::{Snapshot, Value};
+use super::snapshot::{Snapshot, Value, integrity_faults, journal_head};
 use crate::error::StoreError;
 use crate::queries::StoredEntry;
 use crate::rows::{Decode, Table as _};
@@ -93,7 +93,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn journal_head(&self) -> Result<Head, StoreError> {
-        self.run(|snapshot| snapshot.journal_head())
+        self.run(journal_head)
     }
 
     /// What holders should have on the ledger: the units still held of a product's delivered investments, by address.
@@ -126,7 +126,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
-        self.run(|snapshot| snapshot.integrity_faults())
+        self.run(integrity_faults)
     }
 }
 

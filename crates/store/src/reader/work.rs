@@ -61,7 +61,7 @@ impl Reader {
     pub fn has_live_deployment(&self, product_id: ProductId) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM ledger_transaction
             WHERE state = 'live' AND purpose = 'deploy_token' AND product_id = ? LIMIT 1";
-        self.run(|snapshot| Ok(snapshot.has_any(LedgerTransaction::COLUMNS.table, sql, [product_id.uuid().into()])?))
+        self.run(|snapshot| snapshot.has_any(LedgerTransaction::COLUMNS.table, sql, [product_id.uuid().into()]))
     }
 
     /// Whether a deployment of the token factory is on its way.
@@ -70,7 +70,7 @@ impl Reader {
     /// As [`Reader::client`].
     pub fn has_live_factory_deployment(&self) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM ledger_transaction WHERE state = 'live' AND purpose = 'deploy_factory' LIMIT 1";
-        self.run(|snapshot| Ok(snapshot.has_any(LedgerTransaction::COLUMNS.table, sql, [])?))
+        self.run(|snapshot| snapshot.has_any(LedgerTransaction::COLUMNS.table, sql, []))
     }
 }
 

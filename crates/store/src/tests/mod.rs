@@ -150,7 +150,9 @@ fn sqlite_shell(connection: &Connection, sql: &str) -> Result<String, String> {
             Ok(match row.get(0)? {
                 rusqlite::types::Value::Integer(number) => number.to_string(),
                 rusqlite::types::Value::Text(text) => text,
-                other => format!("{other:?}"),
+                other @ (rusqlite::types::Value::Null | rusqlite::types::Value::Real(_) | rusqlite::types::Value::Blob(_)) => {
+                    format!("{other:?}")
+                }
             })
         })
         .map_err(said)

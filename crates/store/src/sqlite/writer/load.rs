@@ -20,7 +20,7 @@ use super::super::failure::of_table;
 use super::super::statements::{SqliteTable, first, rows, rows_of_one_column, value};
 use crate::book::{Book, Table, Wanted};
 use crate::error::StoreError;
-use crate::reader::Snapshot;
+use crate::reader::{Snapshot, journal_head};
 use crate::rows::Decode;
 
 /// The signed documents of an investment, in order of attachment.
@@ -85,7 +85,7 @@ pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Book, Sto
     load_listings(connection, wanted, &mut book)?;
     load_taken(connection, wanted, &mut book)?;
     load_answers(connection, wanted, &mut book)?;
-    book.journal_head = Snapshot::Sqlite(connection).journal_head()?;
+    book.journal_head = journal_head(&Snapshot::Sqlite(connection))?;
     Ok(book)
 }
 
