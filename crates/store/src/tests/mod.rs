@@ -49,6 +49,14 @@ impl Store {
         }
     }
 
+    /// Where the environment names a server: in another cluster than that of this process.
+    pub(crate) fn new_in(cluster: &cluster::Cluster) -> Self {
+        match std::env::var(ENGINE_VARIABLE).as_deref() {
+            Ok("postgres") => Self::at("measured".to_owned(), &cluster.create_database("measured", None).unwrap()),
+            Ok(_) | Err(_) => Self::on_sqlite(),
+        }
+    }
+
     /// Of the embedded engine, whatever the environment names.
     pub(crate) fn on_sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -60,7 +68,11 @@ impl Store {
     /// Of a server, whatever the environment names: a copy of a database that was migrated once.
     pub(crate) fn on_postgres() -> Self {
         let (name, url) = postgres_database();
-        let database = postgres::Database::open(&url).unwrap();
+        Self::at(name, &url)
+    }
+
+    fn at(name: String, url: &str) -> Self {
+        let database = postgres::Database::open(url).unwrap();
         let (writer, reader) = (AnyWriter::Postgres(Box::new(database.writer().unwrap())), database.reader(2).unwrap());
         Self { engine: Engine::Postgres { name, database }, writer, reader, batches: 0 }
     }
