@@ -51,8 +51,8 @@ struct DataArgs {
     /// Where everything is kept; with --database: keys, documents and the embedded ledger.
     #[arg(long, default_value = "scrip-data")]
     data: PathBuf,
-    /// The PostgreSQL database to use in place of the embedded one (postgres://user:password@host/name?sslmode=require).
-    #[arg(long, env = "SCRIP_DATABASE", hide_env_values = true, value_name = "URL")]
+    /// Uses the database of this URL in place of the embedded one; other machines need `sslmode=require`.
+    #[arg(long, env = "SCRIP_DATABASE", hide_env_values = true, value_name = "postgres://…")]
     database: Option<String>,
 }
 

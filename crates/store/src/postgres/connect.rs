@@ -50,8 +50,8 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// Connects to the database that a URL names (`postgres://user:password@host/database?sslmode=require`, or
-    /// `postgres:///database?host=/path/of/the/socket`) and brings its schema up to date.
+    /// Connects to the database that a URL names (`postgres://USER:PASSWORD@HOST/DATABASE?sslmode=require`, or
+    /// `postgres:///DATABASE?host=/path/of/the/socket`) and brings its schema up to date.
     ///
     /// With `sslmode=require` the connection is encrypted and the server's certificate checked against the machine's
     /// roots (or those of `SSL_CERT_FILE`). Sockets of this machine and `sslmode=disable` go without.
