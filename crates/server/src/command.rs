@@ -48,9 +48,12 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct DataArgs {
-    /// Where everything is kept.
+    /// Where everything is kept; with --database: keys, documents and the embedded ledger.
     #[arg(long, default_value = "scrip-data")]
     data: PathBuf,
+    /// Uses the database of this URL in place of the embedded one; other machines need `sslmode=require`.
+    #[arg(long, env = "SCRIP_DATABASE", hide_env_values = true, value_name = "postgres://…")]
+    database: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +72,9 @@ struct ServeArgs {
     /// Blocks that must follow one until it counts as final on the embedded ledger.
     #[arg(long, default_value_t = 1)]
     finality_blocks: u64,
+    /// Leaves the embedded ledger and its work to another server on the same database.
+    #[arg(long, requires = "database", conflicts_with = "ledger_rpc")]
+    no_ledger: bool,
 }
 
 #[derive(Debug, Args)]
@@ -132,6 +138,8 @@ impl ServeArgs {
     fn settings(&self, doors: Doors) -> Settings {
         Settings {
             data: self.data.data.clone(),
+            database: self.data.database.clone(),
+            has_ledger: !self.no_ledger,
             listen: self.listen,
             is_rate_limited: self.rate_limit == Switch::On,
             doors,
@@ -152,12 +160,10 @@ impl CommandLine {
             Command::Sandbox(args) => run_sandbox(args).await,
             Command::Serve(args) => run_serve(args).await,
             Command::Client(ClientCommand::Create { kind, organisation, data }) => {
-                create_client(kind, &organisation, &data.data).await
+                create_client(kind, &organisation, &data).await
             }
-            Command::Client(ClientCommand::Revoke { client_id, data }) => {
-                revoke_client(ClientId::new(client_id), &data.data).await
-            }
-            Command::Verify(args) => run_verify(&args.data).await,
+            Command::Client(ClientCommand::Revoke { client_id, data }) => revoke_client(ClientId::new(client_id), &data).await,
+            Command::Verify(args) => run_verify(&args).await,
             Command::Openapi => {
                 print!("{}", openapi_document()?);
                 Ok(ExitCode::SUCCESS)
@@ -209,14 +215,14 @@ async fn start_sandbox(args: &SandboxArgs) -> Result<(Running, Handout), Failure
     Ok((running, handout))
 }
 
-async fn create_client(kind: Kind, organisation: &str, data: &Path) -> Result<ExitCode, Failure> {
+async fn create_client(kind: Kind, organisation: &str, data: &DataArgs) -> Result<ExitCode, Failure> {
     let kind = match kind {
         Kind::Issuer => OrganisationKind::Issuer,
         Kind::Distributor => OrganisationKind::Distributor,
         Kind::Registrar => OrganisationKind::Registrar,
     };
     let name = Name::parse(organisation)?;
-    let office = Office::open(data)?;
+    let office = Office::open(&data.data, data.database.as_deref())?;
     let known = office.archive.organisation_by_name(kind, name.as_str())?;
     let organisation = match known {
         Some(organisation) => organisation,
@@ -229,14 +235,14 @@ async fn create_client(kind: Kind, organisation: &str, data: &Path) -> Result<Ex
         "organisation_id": organisation.id.uuid(),
     });
     println!("{shown}");
-    close(office, data).await
+    close(office, &data.data).await
 }
 
-async fn revoke_client(client_id: ClientId, data: &Path) -> Result<ExitCode, Failure> {
-    let office = Office::open(data)?;
+async fn revoke_client(client_id: ClientId, data: &DataArgs) -> Result<ExitCode, Failure> {
+    let office = Office::open(&data.data, data.database.as_deref())?;
     office.desk.run(RevokeClient { client_id }, office.clock.now()).await?;
     println!("{}", serde_json::json!({ "client_id": client_id.uuid(), "revoked": true }));
-    close(office, data).await
+    close(office, &data.data).await
 }
 
 async fn close(office: Office, data: &Path) -> Result<ExitCode, Failure> {
@@ -245,8 +251,8 @@ async fn close(office: Office, data: &Path) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run_verify(data: &Path) -> Result<ExitCode, Failure> {
-    match verify::verify(data).await {
+async fn run_verify(args: &DataArgs) -> Result<ExitCode, Failure> {
+    match verify::verify(&args.data, args.database.as_deref()).await {
         Ok(report) => {
             println!("{report}");
             Ok(ExitCode::SUCCESS)

@@ -131,7 +131,13 @@ async fn on_ledger_balance(running: &Running, handout: &Handout, address: &str) 
     let product = running.office.archive.product_any(ProductId::new(handout.product_id))?.ok_or("the product is gone")?;
     let Token::Deployed(token) = product.token else { return Err("the token is not deployed".into()) };
     let holder: Address = address.parse()?;
-    Ok(balance_of(running.chain.as_ref(), Address(token.bytes()), holder, At::Finalized).await?)
+    Ok(balance_of(
+        running.chain.as_deref().ok_or("another program holds the ledger")?,
+        Address(token.bytes()),
+        holder,
+        At::Finalized,
+    )
+    .await?)
 }
 
 impl<'a> Client<'a> {

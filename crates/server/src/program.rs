@@ -10,8 +10,8 @@ use domain::journal::Head;
 use domain::product::Token;
 use ledger::embedded::{BASE_FEE_PER_GAS_WEI, CHAIN_ID_DEFAULT, EmbeddedChain, GenesisConfig, TRANSACTION_GAS_LIMIT};
 use ledger::transaction::{Fees, LocalSigner, Signer, SignerError};
-use store::StoreError;
-use store::sqlite::{Database, ProcessLock, Reader};
+use store::sqlite::ProcessLock;
+use store::{Database, Place, Reader, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -32,7 +32,7 @@ use crate::operations::sandbox::{INHABITANTS_SETTING, Inhabitants, SettleSandbox
 const REGISTRAR_WEI: u128 = 1_000_000_000_000_000_000_000_000_000;
 /// What the embedded ledger is offered for gas: twice its constant base fee.
 const MAX_FEE_PER_GAS_WEI: u128 = BASE_FEE_PER_GAS_WEI as u128 * 2;
-/// Readers of the embedded database.
+/// Connections that read the database.
 const READERS: usize = 4;
 /// How long the sandbox waits for its token contract before it gives up, in steps of ten milliseconds.
 const TOKEN_WAIT_STEPS: u32 = 3_000;
@@ -40,8 +40,14 @@ const TOKEN_WAIT_STEPS: u32 = 3_000;
 /// How to run.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where everything is kept.
+    /// Where everything is kept that is not in the database: keys, documents, the embedded ledger.
     pub data: PathBuf,
+    /// The URL of a `PostgreSQL` database; `None` for the embedded one in the data folder. Servers that share a database
+    /// have the same root key in their data folders.
+    pub database: Option<String>,
+    /// Whether this program holds the embedded ledger and does its work. Of the servers that share a database one does;
+    /// the others leave that work to it.
+    pub has_ledger: bool,
     /// Where HTTP is served.
     pub listen: SocketAddr,
     /// Whether clients are limited.
@@ -59,6 +65,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             data: PathBuf::from("scrip-data"),
+            database: None,
+            has_ledger: true,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             is_rate_limited: true,
             doors: Doors::Production,
@@ -98,6 +106,9 @@ pub enum StartFault {
     /// The token contract does not appear on the ledger.
     #[error("the token contract does not appear on the ledger")]
     NoToken,
+    /// A ledger is to be served that another program holds.
+    #[error("--ledger-rpc needs the ledger: leave --no-ledger out")]
+    LedgerElsewhere,
     /// A JSON-RPC listener elsewhere than on this machine.
     #[error("--ledger-rpc takes loopback addresses only")]
     NotLoopback,
@@ -117,11 +128,11 @@ pub struct Office {
 }
 
 impl Office {
-    /// Opens a data folder, making it where it is new.
+    /// Opens a data folder, making it where it is new, and its database: the embedded one, or that of a URL.
     ///
     /// # Errors
     /// See [`StartFault`].
-    pub fn open(data: &Path) -> Result<Self, StartFault> {
+    pub fn open(data: &Path, database: Option<&str>) -> Result<Self, StartFault> {
         let at = |what: &str| {
             let what = format!("{}: {what}", data.display());
             move |error| StartFault::Io(what, error)
@@ -129,7 +140,7 @@ impl Office {
         make_private(data).map_err(at("the data folder"))?;
         let mut entropy = Entropy::from_machine()?;
         let keyring = Keyring::open(&data.join("root.key"), &mut entropy).map_err(at("the root key"))?;
-        let database = Database::open(data)?;
+        let database = Database::open(&place(data, database))?;
         let archive = Arc::new(database.reader(READERS)?);
         // Asked before anything is written: entries made with another key could never be checked.
         read_inhabitants(&archive, &keyring)?;
@@ -159,8 +170,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// The office behind it.
     pub office: Office,
-    /// The embedded ledger.
-    pub chain: Arc<EmbeddedChain>,
+    /// The embedded ledger; `None` where another program holds it.
+    pub chain: Option<Arc<EmbeddedChain>>,
     /// Who lives in the sandbox; `None` in production.
     pub inhabitants: Option<Inhabitants>,
     head_path: PathBuf,
@@ -180,13 +191,12 @@ impl Running {
         let lock = ProcessLock::take(data).map_err(|error| {
             if matches!(error, StoreError::Busy) { StartFault::InUse(data.to_owned()) } else { StartFault::Store(error) }
         })?;
-        let office = Office::open(data)?;
-        let signer = LocalSigner::new(office.keyring.derive(KeyUse::EmbeddedLedger))?;
-        let chain = Arc::new(open_ledger(settings, &office.clock, &signer)?);
+        let office = Office::open(data, settings.database.as_deref())?;
         let listener = bind(settings.listen).await?;
         let address = listener.local_addr().map_err(|error| StartFault::Io("the listener".into(), error))?;
         let (stop, stopped) = watch::channel(false);
-        let mut tasks = spawn_ledger_work(&office, chain.clone(), Arc::new(signer), &stopped);
+        let mut tasks = Vec::new();
+        let chain = if settings.has_ledger { Some(start_ledger(settings, &office, &stopped, &mut tasks)?) } else { None };
         let head_path = head::default_path(data);
         tasks.push(tokio::spawn(head::run(office.desk.clone(), office.keyring.clone(), head_path.clone(), stopped.clone())));
         let inhabitants = match settings.doors {
@@ -200,7 +210,8 @@ impl Running {
             serve.await;
         }));
         if let Some(address) = settings.ledger_rpc {
-            tasks.push(serve_ledger(address, chain.clone(), stopped).await?);
+            let chain = chain.clone().ok_or(StartFault::LedgerElsewhere)?;
+            tasks.push(serve_ledger(address, chain, stopped).await?);
         }
         Ok(Self { address, office, chain, inhabitants, head_path, stop, tasks, _lock: lock })
     }
@@ -220,6 +231,28 @@ impl Running {
             tracing::error!("the desk did not stop in order");
         }
     }
+}
+
+/// Where the database of a data folder is.
+#[must_use]
+pub fn place(data: &Path, database: Option<&str>) -> Place {
+    match database {
+        Some(url) => Place::Server(url.to_owned()),
+        None => Place::Folder(data.to_owned()),
+    }
+}
+
+/// Opens the embedded ledger and starts its work.
+fn start_ledger(
+    settings: &Settings,
+    office: &Office,
+    stopped: &watch::Receiver<bool>,
+    tasks: &mut Vec<JoinHandle<()>>,
+) -> Result<Arc<EmbeddedChain>, StartFault> {
+    let signer = LocalSigner::new(office.keyring.derive(KeyUse::EmbeddedLedger))?;
+    let chain = Arc::new(open_ledger(settings, &office.clock, &signer)?);
+    tasks.extend(spawn_ledger_work(office, chain.clone(), Arc::new(signer), stopped));
+    Ok(chain)
 }
 
 /// The embedded ledger of a data folder.

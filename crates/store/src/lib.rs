@@ -1,18 +1,27 @@
 //! The archive: everything that is stored, and the only crate that speaks SQL.
 //!
 //! Two interfaces serve every engine. The desk uses a [`Writer`]: it loads a [`Book`] of rows under lock, decides in
-//! memory, and commits everything at once. Everybody else reads committed state through `queries` on connections of
-//! their own.
+//! memory, and commits everything at once. Everybody else reads committed state through a [`Reader`] on connections of
+//! their own. [`Database`] opens either engine: the embedded one, or a `PostgreSQL` server.
 
 pub mod book;
+mod changes;
+mod day;
+pub mod engine;
 pub mod error;
+pub mod postgres;
 pub mod queries;
+pub mod reader;
 pub mod record;
 mod rows;
 pub mod sqlite;
+#[cfg(test)]
+mod tests;
 
 pub use book::{Book, Table, Versioned, Wanted};
+pub use engine::{AnyWriter, Database, Place};
 pub use error::StoreError;
+pub use reader::Reader;
 pub use record::{Answer, AnswerKey, Record, RevokedToken, Setting};
 
 use domain::ids::BatchId;

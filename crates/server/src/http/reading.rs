@@ -7,8 +7,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use domain::ids::OrganisationId;
 use serde::Serialize;
-use store::StoreError;
-use store::sqlite::Reader;
+use store::{Reader, StoreError};
 use uuid::Uuid;
 
 use super::Counter;

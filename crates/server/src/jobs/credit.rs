@@ -13,7 +13,7 @@ use ledger::{Address, At};
 use super::watch::spoken;
 use super::{Call, LedgerFault, LedgerWork};
 use crate::operations::ledger::{ReserveLedgerTransaction, SettleCredits, Verdict};
-use store::sqlite::Reader;
+use store::Reader;
 
 impl LedgerWork {
     /// Binds what waits, in order of instruction, while nonces are free. `open` are in flight already.

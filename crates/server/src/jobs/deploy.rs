@@ -10,8 +10,8 @@ use ledger::contract::{
 };
 use ledger::transaction::deployed_address;
 use ledger::{Address, At, B256};
+use store::Reader;
 use store::queries::LiveLedgerTransaction;
-use store::sqlite::Reader;
 
 use super::{Call, LedgerFault, LedgerWork};
 use crate::operations::ledger::{CHAIN_SETTING, FACTORY_SETTING, RecordFactory, RecordToken, ReserveLedgerTransaction};

@@ -23,8 +23,7 @@ use domain::wallet::EvmAddress;
 use ledger::contract::ContractError;
 use ledger::transaction::{Fees, Signer, SignerError, Unsigned};
 use ledger::{Address, Chain, ChainError};
-use store::StoreError;
-use store::sqlite::Reader;
+use store::{Reader, StoreError};
 use tokio::sync::{Notify, watch as stop_watch};
 
 use crate::clock::Clock;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::StoreError;
-use store::sqlite::Reader;
+use store::{Reader, StoreError};
 use tokio::sync::watch;
 
 use crate::clock::Clock;

@@ -9,8 +9,8 @@ use domain::ledger_transaction::Purpose;
 use ledger::contract::{self, Checkpoint, Outcome, SkipReason, TrustedRecord, instruction_key, trusted_records};
 use ledger::judge::{self, AppliedKey, Evidence, FailReason, Holder, NumberState, Place, Reading, judge};
 use ledger::{Address, At, B256, BlockRef, TxHash};
+use store::Reader;
 use store::queries::LiveLedgerTransaction;
-use store::sqlite::Reader;
 
 use super::credit::failure;
 use super::{LedgerFault, LedgerWork};

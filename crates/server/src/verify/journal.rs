@@ -7,8 +7,7 @@ use domain::journal::{Digest32, Entry, Head, Object, SubjectKey, state_mac};
 use domain::product::Product;
 use domain::state::Journaled;
 use domain::units::Units;
-use store::StoreError;
-use store::sqlite::Reader;
+use store::{Reader, StoreError};
 use uuid::Uuid;
 
 use super::{CHUNK_ROWS, Difference, Report};

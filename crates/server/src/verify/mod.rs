@@ -1,8 +1,9 @@
 //! `scrip verify`: the journal, every row, the register and the ledger of a data folder, checked against each other.
 //!
-//! Everything is read from copies, so that a running program is neither disturbed nor in the way. The database is copied
-//! first and the ledger second: what the copy of the database calls delivered must be in the copy of the ledger, and
-//! what the ledger holds beyond it must be a credit that the database knew by then.
+//! Everything is read from copies, so that a running program is neither disturbed nor in the way; a `PostgreSQL` database
+//! is read in one database transaction, whose state does not change. The database comes first and the ledger second:
+//! what the database called delivered must be in the copy of the ledger, and what the ledger holds beyond it must be a
+//! credit that the database knew by then.
 
 mod journal;
 mod register;
@@ -12,8 +13,7 @@ use std::path::{Path, PathBuf};
 
 use ledger::contract::ContractError;
 use ledger::transaction::LocalSigner;
-use store::StoreError;
-use store::sqlite::{Database, Reader};
+use store::{Database, Reader, StoreError, sqlite};
 
 use crate::clock::Clock;
 use crate::command::Failure;
@@ -21,7 +21,7 @@ use crate::documents::DocumentFolder;
 use crate::entropy::Entropy;
 use crate::jobs::head;
 use crate::keyring::{KeyUse, Keyring};
-use crate::program::{Settings, open_ledger};
+use crate::program::{Settings, open_ledger, place};
 
 /// Rows read at a time.
 const CHUNK_ROWS: u32 = 1_000;
@@ -100,11 +100,11 @@ pub enum Difference {
     Register(String),
 }
 
-/// Checks a data folder.
+/// Checks a data folder and its database: the embedded one, or that of a URL.
 ///
 /// # Errors
 /// The first difference, named.
-pub async fn verify(data: &Path) -> Result<Report, Failure> {
+pub async fn verify(data: &Path, database: Option<&str>) -> Result<Report, Failure> {
     let at = |path: &Path| {
         let path = path.display().to_string();
         move |error| Difference::Io(path, error)
@@ -117,10 +117,8 @@ pub async fn verify(data: &Path) -> Result<Report, Failure> {
     // Read before the database is copied, because a running program goes on meanwhile: the copy is never behind it.
     let kept_head = head::read(&head::default_path(data), &keyring);
     let scratch = Scratch::new(data, &mut entropy).map_err(at(data))?;
-    let live = Database::open(data)?;
-    let copied = scratch.path.join("copy.sqlite");
-    live.copy_to(&copied)?;
-    let archive = Database::open(&copied)?.reader(1)?;
+    let live = Database::open(&place(data, database))?;
+    let archive = still_reader(&live, &scratch.path)?;
     if let Some(damage) = archive.integrity_check()?.into_iter().next() {
         return Err(Difference::Damaged(damage).into());
     }
@@ -134,6 +132,18 @@ pub async fn verify(data: &Path) -> Result<Report, Failure> {
     let later = live.reader(1)?;
     register::compare(&archive, &later, &chain, &mut report).await?;
     Ok(report)
+}
+
+/// A reader of the newest commit, which stays as it is while the program goes on.
+fn still_reader(live: &Database, scratch: &Path) -> Result<Reader, StoreError> {
+    match live {
+        Database::Sqlite(live) => {
+            let copied = scratch.join("copy.sqlite");
+            live.copy_to(&copied)?;
+            sqlite::Database::open(&copied)?.reader(1)
+        }
+        Database::Postgres(live) => live.frozen_reader(),
+    }
 }
 
 /// The ledger is opened from a copy of its blocks alone, so that every block is run again.

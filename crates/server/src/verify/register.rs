@@ -10,7 +10,7 @@ use ledger::contract::{
     Checkpoint, Kind, Outcome, TrustedRecord, balance_of, deployed_token, token_salt, total_supply, trusted_records,
 };
 use ledger::{Address, At, B256, Chain};
-use store::sqlite::Reader;
+use store::Reader;
 
 use super::{CHUNK_ROWS, Difference, Report};
 use crate::operations::ledger::FACTORY_SETTING;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use server::verify::verify;
 
-use crate::world::{GUIDE_DATE, World};
+use crate::world::{GUIDE_DATE, World, database_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_guide_ends_delivered_and_a_restart_keeps_everything() {
@@ -33,7 +33,7 @@ async fn the_guide_ends_delivered_and_a_restart_keeps_everything() {
     assert_eq!(delivered.body["status"], "DELIVERED");
     let (handout, folder) = (world.handout.clone(), world.stop().await);
 
-    let report = verify(&folder.path().join("data")).await.unwrap();
+    let report = verify(&folder.path().join("data"), database_of(folder.path()).as_deref()).await.unwrap();
     assert_eq!((report.issues, report.units), (1, 10));
     let again = World::start_in(folder, |_| {}).await;
     assert_eq!((&again.handout.issuer, &again.handout.distributor), (&handout.issuer, &handout.distributor));

@@ -28,6 +28,7 @@ mod privacy;
 mod process;
 mod raw;
 mod restart;
+mod servers;
 mod signed_documents;
 mod statements;
 mod states;

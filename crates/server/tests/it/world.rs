@@ -4,6 +4,7 @@
 //! the test that met it (row A16).
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -37,6 +38,26 @@ pub const GUIDE_DATE: &str = "2025-03-12T07:14:13.630308+00:00";
 const POLLS_MAX: u32 = 6_000;
 
 static KEYS: AtomicU64 = AtomicU64::new(1);
+
+/// Chooses the engine: `postgres`, or the embedded one.
+const ENGINE_VARIABLE: &str = "SCRIP_TEST_DATABASE";
+
+/// The database that belongs to a test's folder: `None` for the embedded one, else a new one of the server or that of
+/// the world before in this folder.
+pub fn database_of(folder: &Path) -> Option<String> {
+    (std::env::var(ENGINE_VARIABLE).as_deref() == Ok("postgres")).then(|| server_database_of(folder))
+}
+
+/// The database of the server that belongs to a test's folder, whatever engine the environment names.
+pub fn server_database_of(folder: &Path) -> String {
+    let note = folder.join("database-url");
+    std::fs::read_to_string(&note).unwrap_or_else(|_| {
+        let migrate = |url: &str| store::postgres::Database::open(url).map(drop).map_err(|error| error.to_string());
+        let url = cluster::shared().unwrap().url(&cluster::prepared_database(migrate).unwrap());
+        std::fs::write(&note, &url).unwrap();
+        url
+    })
+}
 
 /// A key that no other call uses.
 pub fn make_key() -> String {
@@ -76,13 +97,14 @@ impl World {
         Self::start_in(tempfile::tempdir().unwrap(), |_| {}).await
     }
 
-    /// A sandbox in a folder that may hold one already.
+    /// A sandbox in a folder that may hold one already. Its database is of the engine that the environment names.
     pub async fn start_in(folder: TempDir, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings {
             data: folder.path().join("data"),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             is_rate_limited: false,
             doors: Doors::Sandbox,
+            database: database_of(folder.path()),
             ..Settings::default()
         };
         change(&mut settings);

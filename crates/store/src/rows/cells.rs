@@ -57,6 +57,36 @@ pub(crate) trait Cells {
     fn key(&self) -> String;
 }
 
+impl Cells for &dyn Cells {
+    fn number(&self, place: usize) -> Result<Option<i64>, WrongType> {
+        (**self).number(place)
+    }
+
+    fn flag(&self, place: usize) -> Result<Option<bool>, WrongType> {
+        (**self).flag(place)
+    }
+
+    fn time(&self, place: usize) -> Result<Option<Instant>, WrongType> {
+        (**self).time(place)
+    }
+
+    fn id(&self, place: usize) -> Result<Option<Uuid>, WrongType> {
+        (**self).id(place)
+    }
+
+    fn text(&self, place: usize) -> Result<Option<&str>, WrongType> {
+        (**self).text(place)
+    }
+
+    fn bytes(&self, place: usize) -> Result<Option<&[u8]>, WrongType> {
+        (**self).bytes(place)
+    }
+
+    fn key(&self) -> String {
+        (**self).key()
+    }
+}
+
 /// Writes a row cell by cell. The first fault is kept and the rest ignored, so that a row reads as one chain of calls.
 pub(crate) struct Encoder<'s, S: Sink> {
     sink: &'s mut S,

@@ -8,9 +8,10 @@ use rusqlite::{Connection, OpenFlags};
 use super::failure::failure;
 use super::migrations::migrate;
 use super::mount::network_file_system;
-use super::reader::Reader;
+use super::pool::Connections;
 use super::writer::SqliteWriter;
 use crate::error::StoreError;
+use crate::reader::Reader;
 
 /// The database file in a data folder.
 pub const DATABASE_FILE_NAME: &str = "scrip.sqlite";
@@ -75,7 +76,7 @@ impl Database {
     /// The file cannot be opened.
     pub fn reader(&self, connections: usize) -> Result<Reader, StoreError> {
         let connections = (0..connections.max(1)).map(|_| self.connect_for_reading()).collect::<Result<_, _>>()?;
-        Ok(Reader::new(connections))
+        Ok(Reader::of_sqlite(Connections::new(connections)))
     }
 
     /// Writes a copy of the newest commit to a new file. Other processes may go on writing meanwhile.

@@ -1,70 +1,36 @@
-//! Tables that hold one day each and are dropped whole: remembered answers and the ids of batches. Looked up are the
-//! day of the batch and the day before, so that an answer is kept for at least 24 hours.
+//! The tables of a day, in the embedded engine.
 
 use rusqlite::Connection;
 
 use super::failure::of_table;
-use super::statements::{execute, first, insert_into, list, rows_of_one_column, value};
+use super::statements::{execute, first, insert_into, rows_of_one_column, value};
+use crate::day::Kind;
 use crate::error::StoreError;
 use crate::record::{Answer, AnswerKey};
 use crate::rows::Table;
 
-/// What a day table holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
-    /// Remembered answers.
-    Answer,
-    /// Ids of committed batches.
-    Batch,
-}
-
-impl Kind {
-    const ALL: [Self; 2] = [Self::Answer, Self::Batch];
-
-    const fn prefix(self) -> &'static str {
-        match self {
-            Self::Answer => "answer_",
-            Self::Batch => "batch_",
-        }
-    }
-
-    /// The table of a day. Days before 1970 do not occur, but would have a name too.
-    pub(super) fn table(self, day: i64) -> String {
-        let sign = if day < 0 { "m" } else { "" };
-        format!("{}{sign}{}", self.prefix(), day.unsigned_abs())
-    }
-
-    fn day_of(self, table: &str) -> Option<i64> {
-        let digits = table.strip_prefix(self.prefix())?;
-        match digits.strip_prefix('m') {
-            Some(digits) => digits.parse().ok().and_then(i64::checked_neg),
-            None => digits.parse().ok(),
-        }
-    }
-
-    /// WITHOUT ROWID for batches: the id is the whole row. Answers are appended, so that their random keys move only an
-    /// index about.
-    fn definition(self, day: i64) -> String {
-        let table = self.table(day);
-        match self {
-            Self::Answer => format!(
-                "CREATE TABLE IF NOT EXISTS {table} (
-                    organisation_id BLOB NOT NULL CHECK (length(organisation_id) = 16),
-                    client_id BLOB NOT NULL CHECK (length(client_id) = 16),
-                    key TEXT NOT NULL,
-                    fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
-                    status INTEGER NOT NULL CHECK (status BETWEEN 100 AND 599),
-                    is_problem INTEGER NOT NULL CHECK (is_problem IN (0, 1)),
-                    body BLOB NOT NULL,
-                    subject BLOB CHECK (length(subject) = 16),
-                    PRIMARY KEY (organisation_id, client_id, key)
-                ) STRICT"
-            ),
-            Self::Batch => format!(
-                "CREATE TABLE IF NOT EXISTS {table} (id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16))
-                 STRICT, WITHOUT ROWID"
-            ),
-        }
+/// WITHOUT ROWID for batches: the id is the whole row. Answers are appended, so that their random keys move only an
+/// index about.
+fn definition(kind: Kind, day: i64) -> String {
+    let table = kind.table(day);
+    match kind {
+        Kind::Answer => format!(
+            "CREATE TABLE IF NOT EXISTS {table} (
+                organisation_id BLOB NOT NULL CHECK (length(organisation_id) = 16),
+                client_id BLOB NOT NULL CHECK (length(client_id) = 16),
+                key TEXT NOT NULL,
+                fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 32),
+                status INTEGER NOT NULL CHECK (status BETWEEN 100 AND 599),
+                is_problem INTEGER NOT NULL CHECK (is_problem IN (0, 1)),
+                body BLOB NOT NULL,
+                subject BLOB CHECK (length(subject) = 16),
+                PRIMARY KEY (organisation_id, client_id, key)
+            ) STRICT"
+        ),
+        Kind::Batch => format!(
+            "CREATE TABLE IF NOT EXISTS {table} (id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16))
+             STRICT, WITHOUT ROWID"
+        ),
     }
 }
 
@@ -74,8 +40,8 @@ pub(super) fn begin_day(connection: &Connection, day: i64) -> Result<(), StoreEr
         if exists(connection, &kind.table(day))? {
             continue;
         }
-        run(connection, kind, &kind.definition(day))?;
-        for old in days(connection, kind)?.into_iter().filter(|old| *old < day.saturating_sub(1)) {
+        run(connection, kind, &definition(kind, day))?;
+        for old in days(connection, kind)?.into_iter().filter(|old| Kind::is_over(*old, day)) {
             run(connection, kind, &format!("DROP TABLE {}", kind.table(old)))?;
         }
     }
@@ -100,7 +66,7 @@ pub(super) fn answer_lookups(connection: &Connection, day: i64) -> Result<Vec<St
     for day in [day, day.saturating_sub(1)] {
         let table = Kind::Answer.table(day);
         if exists(connection, &table)? {
-            let columns = list(<(AnswerKey, Answer)>::COLUMNS);
+            let columns = <(AnswerKey, Answer)>::COLUMNS.list();
             lookups.push(format!("SELECT {columns} FROM {table} WHERE organisation_id = ?1 AND client_id = ?2 AND key = ?3"));
         }
     }
@@ -130,7 +96,7 @@ pub(super) fn has_batch(connection: &Connection, id: [u8; 16]) -> Result<bool, S
 }
 
 /// The days that have a table of this kind.
-pub(super) fn days(connection: &Connection, kind: Kind) -> Result<Vec<i64>, StoreError> {
+pub(crate) fn days(connection: &Connection, kind: Kind) -> Result<Vec<i64>, StoreError> {
     let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB ?1";
     let names: Vec<String> = rows_of_one_column(connection, "sqlite_schema", sql, [format!("{}*", kind.prefix())])?;
     Ok(names.iter().filter_map(|name| kind.day_of(name)).collect())
@@ -142,9 +108,5 @@ fn exists(connection: &Connection, table: &str) -> Result<bool, StoreError> {
 }
 
 fn run(connection: &Connection, kind: Kind, sql: &str) -> Result<(), StoreError> {
-    let table = match kind {
-        Kind::Answer => "answer",
-        Kind::Batch => "batch",
-    };
-    connection.execute_batch(sql).map_err(|error| of_table(table, &error))
+    connection.execute_batch(sql).map_err(|error| of_table(kind.name(), &error))
 }

@@ -6,7 +6,7 @@ mod failure;
 mod lock;
 mod migrations;
 mod mount;
-mod reader;
+mod pool;
 mod statements;
 #[cfg(test)]
 mod tests;
@@ -14,7 +14,12 @@ mod writer;
 
 pub use connection::{DATABASE_FILE_NAME, Database};
 pub use lock::{LOCK_FILE_NAME, ProcessLock};
-pub use reader::Reader;
 pub use writer::SqliteWriter;
 
-use writer::journal_head;
+pub(crate) use pool::{Connections, each_row};
+
+/// Finds damaged pages and rows that their indexes do not know.
+pub(crate) const QUICK_CHECK: &str = "PRAGMA quick_check";
+/// Finds rows that refer to nothing.
+pub(crate) const BROKEN_REFERENCES: &str =
+    "SELECT \"table\" || ' row ' || coalesce(rowid, '-') || ' refers to no ' || parent FROM pragma_foreign_key_check";

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::failure::of_table;
 use crate::error::StoreError;
 use crate::queries::StoredEntry;
+use crate::reader::Value;
 use crate::rows::{Attached, Cell, Cells, Columns, Decode, NewEntry, Sink, Table, WrongType};
 
 /// The statements of one table.
@@ -42,7 +43,7 @@ impl Statements {
     fn of(columns: &Columns) -> Self {
         let table = columns.table;
         let key = columns.name_at(0);
-        let select = format!("SELECT {} FROM {table}", list(columns));
+        let select = columns.select();
         let select_by_key = format!("{select} WHERE {key} = ?1");
         let insert = insert_into(table, columns);
         let first_changing = columns.fixed.len() + 1;
@@ -62,12 +63,7 @@ impl Statements {
 /// An insert of every column into a table of another name than the columns have.
 pub(super) fn insert_into(table: &str, columns: &Columns) -> String {
     let places: Vec<String> = (1..=columns.len()).map(|place| format!("?{place}")).collect();
-    format!("INSERT INTO {table} ({}) VALUES ({})", list(columns), places.join(", "))
-}
-
-/// The columns with commas between them.
-pub(super) fn list(columns: &Columns) -> String {
-    columns.iter().collect::<Vec<_>>().join(", ")
+    format!("INSERT INTO {table} ({}) VALUES ({})", columns.list(), places.join(", "))
 }
 
 /// A table with statements of its own.
@@ -127,6 +123,18 @@ impl Sink for Binder<'_, '_> {
     fn put(&mut self, cell: Cell<'_>) -> Result<(), StoreError> {
         self.place += 1;
         self.statement.raw_bind_parameter(self.place, cell).map_err(|error| of_table(self.table, &error))
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Number(number) => ValueRef::Integer(*number),
+            Self::Time(instant) => ValueRef::Integer(instant.micros()),
+            Self::Id(id) | Self::OptionalId(Some(id)) => ValueRef::Blob(id.as_bytes()),
+            Self::OptionalId(None) => ValueRef::Null,
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+        }))
     }
 }
 
@@ -222,11 +230,6 @@ pub(super) fn first<T: Decode>(connection: &Connection, sql: &str, parameters: i
     let mut statement = connection.prepare_cached(sql).map_err(|error| of_table(table, &error))?;
     let mut rows = statement.query(parameters).map_err(|error| of_table(table, &error))?;
     rows.next().map_err(|error| of_table(table, &error))?.map(T::read).transpose()
-}
-
-/// The row with a key.
-pub(super) fn by_key<T: Decode + SqliteTable>(connection: &Connection, key: &[u8]) -> Result<Option<T>, StoreError> {
-    first(connection, &T::statements().select_by_key, [key])
 }
 
 /// The single value of a query that always has one row, or none where it finds nothing.

@@ -1,9 +1,7 @@
 //! Writing what a batch changed. Tables follow each other as they refer to each other, one pass a table.
 
-use std::collections::BTreeMap;
-
-use domain::ids::{CampaignId, InvestorId, OrganisationId, ProductId};
-use domain::investment::{Investment, Status};
+use domain::ids::InvestorId;
+use domain::investment::Investment;
 use domain::investor::Investor;
 use rusqlite::{Connection, Statement};
 
@@ -11,9 +9,10 @@ use super::super::day_tables;
 use super::super::failure::of_table;
 use super::super::statements::{Binder, SqliteTable, execute};
 use crate::book::{Book, Change, Table, Versioned};
+use crate::changes;
 use crate::error::StoreError;
 use crate::record::Record;
-use crate::rows::{Attached, Encode, FixedCells, NewEntry};
+use crate::rows::Encode;
 
 const SET_SETTING: &str =
     "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
@@ -44,14 +43,14 @@ pub(super) fn write(connection: &Connection, book: &Book, record: &Record) -> Re
     insert_rows(connection, &book.wallets)?;
     insert_rows(connection, &book.documents)?;
     write_rows(connection, &book.investments)?;
-    attach_documents(connection, &book.investments)?;
+    insert_all(connection, &changes::attached(&book.investments)?)?;
     count_investments(connection, &book.investments)?;
     write_rows(connection, &book.credits)?;
     write_rows(connection, &book.signers)?;
     write_rows(connection, &book.ledger_transactions)?;
     write_rows(connection, &book.instructions)?;
     insert_all(connection, &record.attempts)?;
-    append_journal(connection, book, record)?;
+    insert_all(connection, &changes::chained(book, record)?)?;
     insert_answers(connection, record)?;
     for setting in &record.settings {
         execute(connection, "setting", SET_SETTING, (setting.name, &setting.value))?;
@@ -68,9 +67,9 @@ fn write_rows<K: Ord + Copy, V: Encode + SqliteTable + Versioned + Clone>(
     rows: &Table<K, V>,
 ) -> Result<(), StoreError> {
     for change in rows.changes() {
-        match (change.before, change.row.version()) {
-            (_, 0) => insert(connection, change.row)?,
-            (before, version) => update(connection, before, change.row, version)?,
+        match change.row.version() {
+            0 => insert(connection, change.row)?,
+            version => update(connection, &change, version)?,
         }
     }
     Ok(())
@@ -81,17 +80,8 @@ fn insert_rows<K: Ord + Copy, V: Encode + SqliteTable + Clone>(
     connection: &Connection,
     rows: &Table<K, V>,
 ) -> Result<(), StoreError> {
-    for change in rows.changes() {
-        insert_only(connection, &change)?;
-    }
-    Ok(())
-}
-
-fn insert_only<V: Encode + SqliteTable>(connection: &Connection, change: &Change<'_, V>) -> Result<(), StoreError> {
-    if change.before.is_some() {
-        return Err(StoreError::Constraint(format!("a row of {} is never changed", V::COLUMNS.table)));
-    }
-    insert(connection, change.row)
+    changes::require_new(rows)?;
+    rows.changes().try_for_each(|change| insert(connection, change.row))
 }
 
 /// Rows without a version that are changed: the last writer wins.
@@ -100,9 +90,7 @@ fn upsert_rows<K: Ord + Copy, V: Encode + SqliteTable + Clone>(
     rows: &Table<K, V>,
 ) -> Result<(), StoreError> {
     for change in rows.changes() {
-        if let Some(before) = change.before {
-            refuse_changed_identity(before, change.row)?;
-        }
+        changes::require_same_identity(&change)?;
         write_row(connection, &V::statements().upsert, change.row)?;
     }
     Ok(())
@@ -122,27 +110,16 @@ fn write_row<V: Encode>(connection: &Connection, sql: &str, row: &V) -> Result<(
     run(&mut statement, row).map(drop)
 }
 
-fn update<V: Encode + SqliteTable>(connection: &Connection, before: Option<&V>, row: &V, version: u64) -> Result<(), StoreError> {
-    if let Some(before) = before {
-        refuse_changed_identity(before, row)?;
-    }
+fn update<V: Encode + SqliteTable>(connection: &Connection, change: &Change<'_, V>, version: u64) -> Result<(), StoreError> {
+    changes::require_same_identity(change)?;
     let columns = V::COLUMNS;
     let mut statement = connection.prepare_cached(&V::statements().update).map_err(|error| of_table(columns.table, &error))?;
     // A version that does not fit has no row either.
     let version = i64::try_from(version).unwrap_or(-1);
     statement.raw_bind_parameter(columns.len() + 1, version).map_err(|error| of_table(columns.table, &error))?;
-    match run(&mut statement, row)? {
+    match run(&mut statement, change.row)? {
         0 => Err(StoreError::Conflict(columns.table)),
         _ => Ok(()),
-    }
-}
-
-/// An update writes the changing columns only; a change of another one would be lost in silence.
-fn refuse_changed_identity<V: Encode>(before: &V, row: &V) -> Result<(), StoreError> {
-    if FixedCells::of(before)? == FixedCells::of(row)? {
-        Ok(())
-    } else {
-        Err(StoreError::Constraint(format!("a column of {} changed that never changes", V::COLUMNS.table)))
     }
 }
 
@@ -165,59 +142,18 @@ fn write_sealed(
 }
 
 fn count_investors<K: Ord + Copy>(connection: &Connection, investors: &Table<K, Investor>) -> Result<(), StoreError> {
-    let mut created: BTreeMap<OrganisationId, i64> = BTreeMap::new();
-    for change in investors.changes().filter(|change| change.row.version == 0) {
-        *created.entry(change.row.platform_id).or_default() += 1;
-    }
-    for (platform, rows) in created {
+    for (platform, rows) in changes::investors_created(investors) {
         execute(connection, "investor_count", COUNT_INVESTORS, (platform.bytes(), rows))?;
     }
     Ok(())
 }
 
-/// Attaches the documents that the investment did not have before. They are never replaced or taken away.
-fn attach_documents<K: Ord + Copy>(connection: &Connection, investments: &Table<K, Investment>) -> Result<(), StoreError> {
-    for Change { row, before } in investments.changes() {
-        let attached = before.map_or(&[][..], |before| &before.signed_documents);
-        if !row.signed_documents.starts_with(attached) {
-            return Err(StoreError::Constraint("a signed document is never replaced or taken away".to_owned()));
-        }
-        for (position, document) in (0..).zip(&row.signed_documents).skip(attached.len()) {
-            insert(connection, &Attached { position, document })?;
-        }
-    }
-    Ok(())
-}
-
 fn count_investments<K: Ord + Copy>(connection: &Connection, investments: &Table<K, Investment>) -> Result<(), StoreError> {
-    let mut changed: BTreeMap<(OrganisationId, ProductId, CampaignId, Status), i64> = BTreeMap::new();
-    for Change { row, before } in investments.changes() {
-        let mut count = |of: &Investment, rows: i64| {
-            *changed.entry((of.platform_id, of.product_id, of.campaign_id, of.status())).or_default() += rows;
-        };
-        if let Some(before) = before {
-            count(before, -1);
-        }
-        count(row, 1);
-    }
-    for ((platform, product, campaign, status), rows) in changed.into_iter().filter(|(_, rows)| *rows != 0) {
+    for ((platform, product, campaign, status), rows) in changes::investment_counts(investments) {
         let parameters = (platform.bytes(), product.bytes(), campaign.bytes(), status.code(), rows);
         if execute(connection, "investment_count", CHANGE_INVESTMENT_COUNT, parameters)? == 0 {
             execute(connection, "investment_count", INSERT_INVESTMENT_COUNT, parameters)?;
         }
-    }
-    Ok(())
-}
-
-/// Appends entries that continue the journal from the head that was loaded.
-fn append_journal(connection: &Connection, book: &Book, record: &Record) -> Result<(), StoreError> {
-    let mut head = book.journal_head;
-    for entry in &record.journal {
-        if entry.sequence != head.sequence.saturating_add(1) || entry.previous_hash != head.hash {
-            return Err(StoreError::Constraint(format!("journal entry {} does not continue the chain", entry.sequence)));
-        }
-        (head.sequence, head.hash) = (entry.sequence, entry.hash());
-        insert(connection, &NewEntry { entry, hash: head.hash })?;
     }
     Ok(())
 }

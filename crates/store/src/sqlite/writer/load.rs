@@ -11,7 +11,6 @@ use domain::ids::{
     OrganisationId, ProductId, WalletId,
 };
 use domain::investment::{Investment, Status};
-use domain::journal::Head;
 use domain::wallet::EvmAddress;
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -21,12 +20,11 @@ use super::super::failure::of_table;
 use super::super::statements::{SqliteTable, first, rows, rows_of_one_column, value};
 use crate::book::{Book, Table, Wanted};
 use crate::error::StoreError;
+use crate::reader::{Snapshot, journal_head};
 use crate::rows::Decode;
 
 /// The signed documents of an investment, in order of attachment.
-pub(in super::super) const SIGNED_DOCUMENTS: &str = " WHERE investment_id = ?1 ORDER BY position";
-/// The journal's newest entry.
-pub(in super::super) const JOURNAL_HEAD: &str = "SELECT sequence, hash FROM journal ORDER BY sequence DESC LIMIT 1";
+const SIGNED_DOCUMENTS: &str = " WHERE investment_id = ?1 ORDER BY position";
 
 /// A key of one column.
 trait Key: Ord + Copy {
@@ -87,21 +85,8 @@ pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Book, Sto
     load_listings(connection, wanted, &mut book)?;
     load_taken(connection, wanted, &mut book)?;
     load_answers(connection, wanted, &mut book)?;
-    book.journal_head = journal_head(connection)?;
+    book.journal_head = journal_head(&Snapshot::Sqlite(connection))?;
     Ok(book)
-}
-
-/// The journal's newest entry.
-pub(in super::super) fn journal_head(connection: &Connection) -> Result<Head, StoreError> {
-    let mut statement = connection.prepare_cached(JOURNAL_HEAD).map_err(|error| of_table("journal", &error))?;
-    let mut rows = statement.query([]).map_err(|error| of_table("journal", &error))?;
-    let Some(row) = rows.next().map_err(|error| of_table("journal", &error))? else {
-        return Ok(Head::EMPTY);
-    };
-    let (sequence, hash): (i64, [u8; 32]) =
-        row.get(0).and_then(|sequence| Ok((sequence, row.get(1)?))).map_err(|error| of_table("journal", &error))?;
-    let inconsistent = || StoreError::Inconsistent { table: "journal", column: "sequence", row: sequence.to_string() };
-    Ok(Head { sequence: u64::try_from(sequence).map_err(|_| inconsistent())?, hash })
 }
 
 /// Instructions, credits and investments, each with those it refers to, and the newest credit of every investment.

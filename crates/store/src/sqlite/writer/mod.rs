@@ -3,8 +3,6 @@
 mod commit;
 mod load;
 
-pub(super) use load::journal_head;
-
 use std::path::Path;
 
 use domain::ids::BatchId;
@@ -40,7 +38,7 @@ impl SqliteWriter {
 
     /// The connection, for tests that look behind the writer.
     #[cfg(test)]
-    pub(super) const fn connection(&self) -> &Connection {
+    pub(crate) const fn connection(&self) -> &Connection {
         &self.connection
     }
 

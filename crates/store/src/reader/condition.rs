@@ -1,8 +1,8 @@
 //! The condition of a list, put together from parts, with its parameters in the order of their places.
 
-use rusqlite::types::Value;
 use uuid::Uuid;
 
+use super::snapshot::Value;
 use crate::queries::Viewer;
 
 /// A condition and its parameters.
@@ -20,7 +20,7 @@ impl Condition {
 
     /// A comparison of ids with `?`.
     pub(super) fn with_id(text: &str, id: Uuid) -> Self {
-        Self::with(text, blob(id))
+        Self::with(text, id)
     }
 
     /// And another comparison.
@@ -33,7 +33,7 @@ impl Condition {
 
     /// And another comparison of ids.
     pub(super) fn and_id(self, text: &str, id: Uuid) -> Self {
-        self.and(text, [blob(id)])
+        self.and(text, [id.into()])
     }
 
     /// The text.
@@ -42,14 +42,9 @@ impl Condition {
     }
 
     /// The parameters.
-    pub(super) fn parameters(&self) -> &[Value] {
-        &self.parameters
+    pub(super) fn parameters(&self) -> Vec<Value> {
+        self.parameters.clone()
     }
-}
-
-/// An id as a parameter.
-pub(super) fn blob(id: Uuid) -> Value {
-    Value::Blob(id.as_bytes().to_vec())
 }
 
 /// The products a viewer sees: an issuer-side organisation its own, a platform those that are listed on it.

@@ -1,29 +1,20 @@
-//! Readers: committed state, on connections of their own that cannot write.
-
-mod condition;
-mod holders;
-mod investments;
-mod market;
-mod page;
-mod presence;
-mod tenants;
-mod verify;
-mod work;
+//! A pool of connections that cannot write.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params_from_iter};
 
-use super::failure::failure;
+use super::failure::{failure, of_table};
 use crate::error::StoreError;
+use crate::reader::{TakeRow, Value};
 
 /// How long a reader waits for a connection when all are in use.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// A pool of read-only connections. Every method blocks until it has its answer, and sees one consistent state.
+/// Read-only connections. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Reader {
+pub(crate) struct Connections {
     pool: Arc<Pool>,
 }
 
@@ -39,16 +30,13 @@ struct Borrowed<'p> {
     connection: Option<Connection>,
 }
 
-impl Reader {
+impl Connections {
     pub(super) fn new(connections: Vec<Connection>) -> Self {
         Self { pool: Arc::new(Pool { idle: Mutex::new(connections), returned: Condvar::new() }) }
     }
 
-    /// Reads on one connection, in one database transaction: all that is read belongs to the same commit.
-    ///
-    /// # Errors
-    /// [`StoreError::Busy`] where every connection stayed in use; what the reading says.
-    pub(super) fn run<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Reads on one connection, in one database transaction.
+    pub(crate) fn run<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut borrowed = self.pool.borrow()?;
         let Some(connection) = borrowed.connection.as_mut() else {
             return Err(StoreError::Busy);
@@ -57,6 +45,22 @@ impl Reader {
         let snapshot = connection.transaction().map_err(|error| failure(&error))?;
         read(&snapshot)
     }
+}
+
+/// Gives every row of a query to `take`.
+pub(crate) fn each_row(
+    connection: &Connection,
+    table: &'static str,
+    sql: &str,
+    parameters: &[Value],
+    take: TakeRow<'_>,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(sql).map_err(|error| of_table(table, &error))?;
+    let mut rows = statement.query(params_from_iter(parameters)).map_err(|error| of_table(table, &error))?;
+    while let Some(row) = rows.next().map_err(|error| of_table(table, &error))? {
+        take(row)?;
+    }
+    Ok(())
 }
 
 impl Pool {

@@ -267,7 +267,7 @@ fn every_combination_of_facts_can_become_every_other() {
         row.version = version + 1;
         assert_eq!(store.reader.investment(Viewer::Platform(id(PLATFORM)), first).unwrap(), Some(row));
     }
-    let counted: i64 = store.sql().query_row("SELECT sum(rows) FROM investment_count", [], |row| row.get(0)).unwrap();
+    let counted: i64 = store.shell("SELECT sum(rows) FROM investment_count").unwrap().parse().unwrap();
     assert_eq!(counted, 1);
 }
 

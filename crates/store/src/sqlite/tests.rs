@@ -1,11 +1,34 @@
 //! The file: opening, migrating, locking, sharing, checking.
 
+use std::path::Path;
 use std::sync::mpsc;
 
-use super::market::*;
-use super::{Store, id, wait};
-use crate::sqlite::{DATABASE_FILE_NAME, Database, LOCK_FILE_NAME, ProcessLock};
-use crate::{StoreError, Wanted, Writer};
+use super::{DATABASE_FILE_NAME, Database, LOCK_FILE_NAME, ProcessLock, SqliteWriter};
+use crate::reader::Snapshot;
+use crate::tests::market::*;
+use crate::tests::{DAY, Engine, Store, id, wait};
+use crate::{AnyWriter, StoreError, Wanted, Writer};
+
+fn with_market() -> Store {
+    let mut store = Store::on_sqlite();
+    store.settle_market();
+    store
+}
+
+fn database(store: &Store) -> &Database {
+    let Engine::Sqlite { database, .. } = &store.engine else { unreachable!() };
+    database
+}
+
+fn folder(store: &Store) -> &Path {
+    let Engine::Sqlite { folder, .. } = &store.engine else { unreachable!() };
+    folder.path()
+}
+
+fn writer(store: &Store) -> &SqliteWriter {
+    let AnyWriter::Sqlite(writer) = &store.writer else { unreachable!() };
+    writer
+}
 
 #[test]
 fn b13_a_second_process_is_refused() {
@@ -23,8 +46,8 @@ fn b13_a_second_process_is_refused() {
 
 #[test]
 fn b13_two_writers_take_turns() {
-    let mut store = Store::with_market();
-    let mut short_command = Database::open(store.folder.path()).unwrap().writer().unwrap();
+    let mut store = with_market();
+    let mut short_command = AnyWriter::Sqlite(Database::open(folder(&store)).unwrap().writer().unwrap());
     let wanted = Wanted { campaigns: [id(CAMPAIGN)].into(), ..Wanted::default() };
     for turn in 1..=3 {
         for (writer, batch) in [(&mut store.writer, 1), (&mut short_command, 2)] {
@@ -32,7 +55,7 @@ fn b13_two_writers_take_turns() {
             let mut campaign = book.campaigns.get(&id(CAMPAIGN)).unwrap().clone();
             campaign.used = units(campaign.used.get() + 1);
             book.campaigns.put(campaign.id, campaign);
-            wait(writer.commit(&book, &crate::Record::new(id(100 * turn + batch), super::DAY))).unwrap();
+            wait(writer.commit(&book, &crate::Record::new(id(100 * turn + batch), DAY))).unwrap();
         }
     }
     let book = store.look(&wanted);
@@ -41,10 +64,10 @@ fn b13_two_writers_take_turns() {
 
 #[test]
 fn b11_a_writer_that_must_wait_too_long_is_busy_and_readers_go_on() {
-    let mut store = Store::with_market();
+    let mut store = with_market();
     let other = store.sql();
     other.execute_batch("BEGIN IMMEDIATE; UPDATE campaign SET used = 9").unwrap();
-    store.writer.connection().busy_timeout(std::time::Duration::from_millis(1)).unwrap();
+    writer(&store).connection().busy_timeout(std::time::Duration::from_millis(1)).unwrap();
     assert!(matches!(wait(store.writer.load(&Wanted::default())), Err(StoreError::Busy)));
     let seen = store.reader.all_campaigns(None, 10).unwrap();
     assert!(seen.iter().all(|campaign| campaign.used == units(0)), "what is not committed is not seen");
@@ -55,7 +78,7 @@ fn b11_a_writer_that_must_wait_too_long_is_busy_and_readers_go_on() {
 
 #[test]
 fn b11_a_writer_waits_for_another_to_finish() {
-    let mut store = Store::with_market();
+    let mut store = with_market();
     let other = store.sql();
     other.execute_batch("BEGIN IMMEDIATE; UPDATE campaign SET used = 9").unwrap();
     let (started, wait_for_start) = mpsc::channel();
@@ -71,8 +94,8 @@ fn b11_a_writer_waits_for_another_to_finish() {
 
 #[test]
 fn readers_wait_for_a_connection_and_then_give_up() {
-    let store = Store::with_market();
-    let reader = store.database.reader(1).unwrap();
+    let store = with_market();
+    let reader = database(&store).reader(1).unwrap();
     let held = reader.clone();
     let (entered, wait_for_entry) = mpsc::channel();
     let (leave, wait_to_leave) = mpsc::channel::<()>();
@@ -92,8 +115,8 @@ fn readers_wait_for_a_connection_and_then_give_up() {
 
 #[test]
 fn a_connection_survives_a_reader_that_panics() {
-    let store = Store::with_market();
-    let reader = store.database.reader(1).unwrap();
+    let store = with_market();
+    let reader = database(&store).reader(1).unwrap();
     let panicking = reader.clone();
     let thread = std::thread::spawn(move || panicking.run(|_| -> Result<(), StoreError> { panic!("on purpose") }));
     assert!(thread.join().is_err());
@@ -102,8 +125,11 @@ fn a_connection_survives_a_reader_that_panics() {
 
 #[test]
 fn readers_cannot_write() {
-    let store = Store::with_market();
-    let refused = store.reader.run(|connection| Ok(connection.execute("DELETE FROM wallet", []).unwrap_err()));
+    let store = with_market();
+    let refused = store.reader.run(|snapshot| match snapshot {
+        Snapshot::Sqlite(connection) => Ok(connection.execute("DELETE FROM wallet", []).unwrap_err()),
+        Snapshot::Postgres(_) => unreachable!(),
+    });
     assert!(refused.unwrap().to_string().contains("readonly"));
 }
 
@@ -122,11 +148,12 @@ fn a_new_data_folder_is_made_for_its_owner() {
 
 #[test]
 fn opening_again_keeps_everything() {
-    let mut store = Store::with_market();
+    let mut store = with_market();
     store.put(|book, _| book.investments.put(id(1_000), investment(1_000))).unwrap();
     let written = store.reader.all_investments(None, 10).unwrap();
-    let Store { folder, database, writer, reader, .. } = store;
-    drop((database, writer, reader));
+    let Store { engine, writer, reader, .. } = store;
+    let Engine::Sqlite { folder, .. } = engine else { unreachable!() };
+    drop((writer, reader));
     for path in [folder.path().to_owned(), folder.path().join(DATABASE_FILE_NAME)] {
         let database = Database::open(&path).unwrap();
         assert_eq!(database.reader(1).unwrap().all_investments(None, 10).unwrap(), written);
@@ -136,20 +163,20 @@ fn opening_again_keeps_everything() {
 #[test]
 fn the_file_belongs_to_its_owner() {
     use std::os::unix::fs::PermissionsExt;
-    let store = Store::with_market();
+    let store = with_market();
     for suffix in ["", "-wal", "-shm"] {
-        let path = store.folder.path().join(format!("{DATABASE_FILE_NAME}{suffix}"));
+        let path = folder(&store).join(format!("{DATABASE_FILE_NAME}{suffix}"));
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{}", path.display());
     }
-    assert!(store.database.wal_bytes() > 0);
+    assert!(database(&store).wal_bytes() > 0);
 }
 
 #[test]
 fn the_writer_syncs_every_commit_and_enforces_references() {
-    let store = Store::new();
+    let store = Store::on_sqlite();
     let pragma = |name: &str| -> String {
-        let connection = store.writer.connection();
+        let connection = writer(&store).connection();
         connection
             .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0).map(|value| format!("{value:?}")))
             .unwrap()
@@ -166,9 +193,9 @@ fn the_writer_syncs_every_commit_and_enforces_references() {
 
 #[test]
 fn a_newer_schema_is_refused() {
-    let store = Store::new();
+    let store = Store::on_sqlite();
     store.sql().execute("INSERT INTO schema_version (version) VALUES (99)", []).unwrap();
-    let refused = Database::open(store.folder.path()).unwrap_err();
+    let refused = Database::open(folder(&store)).unwrap_err();
     assert!(matches!(&refused, StoreError::Engine(reason) if reason.contains("newer")), "{refused}");
 }
 
@@ -203,7 +230,7 @@ fn a_file_that_is_no_database_is_refused() {
 
 #[test]
 fn damage_is_found() {
-    let mut store = Store::with_market();
+    let mut store = with_market();
     store.put(|book, _| (0..50).for_each(|n| book.investments.put(id(1_000 + n), investment(1_000 + n)))).unwrap();
     assert_eq!(store.reader.integrity_check().unwrap(), Vec::<String>::new());
     let sql = store.sql();
@@ -216,13 +243,13 @@ fn damage_is_found() {
 
 #[test]
 fn a_full_disk_is_told_apart() {
-    let mut store = Store::with_market();
-    let pages: i64 = store.writer.connection().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-    store.writer.connection().pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    let mut store = with_market();
+    let pages: i64 = writer(&store).connection().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    writer(&store).connection().pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
     let much = vec![0; 1_000_000];
     let refused = store.put(|_, record| record.persons.push((id(INVESTOR), much.clone()))).unwrap_err();
     assert!(matches!(refused, StoreError::Full), "{refused}");
     assert_eq!(store.reader.all_campaigns(None, 10).unwrap().len(), 2, "reads go on");
-    store.writer.connection().pragma_update_and_check(None, "max_page_count", 1_000_000_i64, |_| Ok(())).unwrap();
+    writer(&store).connection().pragma_update_and_check(None, "max_page_count", 1_000_000_i64, |_| Ok(())).unwrap();
     store.put(|_, record| record.persons.push((id(INVESTOR), much))).unwrap();
 }

@@ -16,37 +16,34 @@ use domain::organisation::{Client, Organisation};
 use domain::product::{Issuer, Listing, Product};
 use domain::units::Units;
 use domain::wallet::{EvmAddress, Wallet};
-use rusqlite::Connection;
+use uuid::Uuid;
 
 use super::Reader;
 use super::investments::read_signed_documents;
+use super::page::Index;
+use super::snapshot::{Snapshot, Value, integrity_faults, journal_head};
 use crate::error::StoreError;
 use crate::queries::StoredEntry;
-use crate::rows::Decode;
-use crate::sqlite::failure::of_table;
-use crate::sqlite::journal_head;
-use crate::sqlite::statements::{SqliteTable, rows, rows_of_one_column, value};
+use crate::rows::{Decode, Table as _};
 
+/// What a campaign says it has created, and what there is of it; `{index}` names the index that serves it.
+const CREATED: &str = "
+    SELECT id, investments_created,
+        (SELECT count(*) FROM investment {index} WHERE campaign_id = campaign.id)
+    FROM campaign";
 /// A count of zero may have a row or none.
-const MISCOUNTED: &str = "
-    SELECT 'campaign ' || lower(hex(id)) || ' has created ' || investments_created || ' investments, there are ' || found
-    FROM (SELECT id, investments_created,
-        (SELECT count(*) FROM investment INDEXED BY investment_by_campaign WHERE campaign_id = campaign.id) AS found
-        FROM campaign)
-    WHERE investments_created <> found
-    UNION ALL
-    SELECT 'investments of campaign ' || lower(hex(campaign_id)) || ' in ' || status || ' are counted as ' || sum(counted)
-        || ', there are ' || sum(found)
+const COUNTED_INVESTMENTS: &str = "
+    SELECT campaign_id, CAST(sum(counted) AS bigint), CAST(sum(found) AS bigint)
     FROM (SELECT platform_id, product_id, campaign_id, status, rows AS counted, 0 AS found FROM investment_count
         UNION ALL
         SELECT platform_id, product_id, campaign_id, status, 0, count(*) FROM investment
-        GROUP BY platform_id, product_id, campaign_id, status)
-    GROUP BY platform_id, product_id, campaign_id, status HAVING sum(counted) <> sum(found)
-    UNION ALL
-    SELECT 'investors of platform ' || lower(hex(platform_id)) || ' are counted as ' || sum(counted) || ', there are ' || sum(found)
+        GROUP BY platform_id, product_id, campaign_id, status) AS both_sides
+    GROUP BY platform_id, product_id, campaign_id, status HAVING sum(counted) <> sum(found)";
+const COUNTED_INVESTORS: &str = "
+    SELECT platform_id, CAST(sum(counted) AS bigint), CAST(sum(found) AS bigint)
     FROM (SELECT platform_id, rows AS counted, 0 AS found FROM investor_count
         UNION ALL
-        SELECT platform_id, 0, count(*) FROM investor GROUP BY platform_id)
+        SELECT platform_id, 0, count(*) FROM investor GROUP BY platform_id) AS both_sides
     GROUP BY platform_id HAVING sum(counted) <> sum(found)";
 
 macro_rules! chunks {
@@ -57,7 +54,7 @@ macro_rules! chunks {
             /// # Errors
             /// As [`Reader::client`].
             pub fn $name(&self, after: Option<$id>, limit: u32) -> Result<Vec<$row>, StoreError> {
-                self.run(|connection| chunk(connection, after.map(<$id>::bytes), limit))
+                self.run(|snapshot| chunk(snapshot, after.map(<$id>::uuid), limit))
             }
         )+}
     };
@@ -92,9 +89,9 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn all_investments(&self, after: Option<InvestmentId>, limit: u32) -> Result<Vec<Investment>, StoreError> {
-        self.run(|connection| {
-            let mut investments = chunk(connection, after.map(InvestmentId::bytes), limit)?;
-            read_signed_documents(connection, &mut investments)?;
+        self.run(|snapshot| {
+            let mut investments = chunk(snapshot, after.map(InvestmentId::uuid), limit)?;
+            read_signed_documents(snapshot, &mut investments)?;
             Ok(investments)
         })
     }
@@ -107,8 +104,8 @@ impl Reader {
         let Ok(sequence) = i64::try_from(sequence) else {
             return Ok(Vec::new());
         };
-        let sql = format!("{} WHERE sequence > ?1 ORDER BY sequence LIMIT ?2", StoredEntry::statements().select);
-        self.run(|connection| rows(connection, &sql, (sequence, limit)))
+        let sql = format!("{} WHERE sequence > ? ORDER BY sequence LIMIT ?", StoredEntry::COLUMNS.select());
+        self.run(|snapshot| snapshot.rows(&sql, [sequence.into(), limit.into()]))
     }
 
     /// The journal's newest entry.
@@ -124,7 +121,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn delivered_units_by_address(&self, product_id: ProductId) -> Result<BTreeMap<EvmAddress, Units>, StoreError> {
-        self.run(|connection| delivered_units_by_address(connection, product_id))
+        self.run(|snapshot| delivered_units_by_address(snapshot, product_id))
     }
 
     /// What a campaign should have used: the units of its investments that have not ended.
@@ -132,9 +129,13 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn campaign_units_open(&self, campaign_id: CampaignId) -> Result<Units, StoreError> {
-        let sql = "SELECT coalesce(sum(units), 0) FROM investment INDEXED BY investment_by_campaign
-            WHERE campaign_id = ?1 AND ending IS NULL";
-        let sum: Option<i64> = self.run(|connection| value(connection, "investment", sql, [campaign_id.bytes()]))?;
+        let sum: Option<i64> = self.run(|snapshot| {
+            let index = snapshot.indexed_by(Index::Named("investment_by_campaign"), "investment");
+            let sql = format!(
+                "SELECT CAST(coalesce(sum(units), 0) AS bigint) FROM investment {index} WHERE campaign_id = ? AND ending IS NULL"
+            );
+            snapshot.value("investment", &sql, [campaign_id.uuid().into()])
+        })?;
         let units = sum.and_then(|sum| u64::try_from(sum).ok()).and_then(Units::new);
         units.ok_or_else(|| impossible_units(&campaign_id.to_string()))
     }
@@ -144,46 +145,62 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn miscounted(&self) -> Result<Vec<String>, StoreError> {
-        self.run(|connection| rows_of_one_column(connection, "investment_count", MISCOUNTED, []))
+        self.run(|snapshot| {
+            let mut lines = Vec::new();
+            let index = snapshot.indexed_by(Index::Named("investment_by_campaign"), "investment");
+            compare_counts(snapshot, &CREATED.replace("{index}", &index), "investments ever created in campaign", &mut lines)?;
+            compare_counts(snapshot, COUNTED_INVESTMENTS, "investments of campaign", &mut lines)?;
+            compare_counts(snapshot, COUNTED_INVESTORS, "investors of platform", &mut lines)?;
+            Ok(lines)
+        })
     }
 
-    /// What the engine itself finds wrong with the database file, one line each; empty where nothing is: damaged pages,
-    /// rows that their indexes do not know, rows that refer to nothing.
+    /// What the engine itself finds wrong with the database, one line each; empty where nothing is: damaged pages and
+    /// rows that their indexes do not know (embedded engine), rows that refer to nothing (both).
     ///
     /// # Errors
     /// As [`Reader::client`].
     pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
-        self.run(|connection| {
-            let mut faults: Vec<String> = rows_of_one_column(connection, "database", "PRAGMA quick_check", [])?;
-            faults.retain(|fault| fault != "ok");
-            let sql = "SELECT \"table\" || ' row ' || coalesce(rowid, '?') || ' refers to no ' || parent
-                FROM pragma_foreign_key_check";
-            faults.extend(rows_of_one_column::<String>(connection, "database", sql, [])?);
-            Ok(faults)
-        })
+        self.run(integrity_faults)
     }
 }
 
-fn chunk<T: Decode + SqliteTable>(connection: &Connection, after: Option<[u8; 16]>, limit: u32) -> Result<Vec<T>, StoreError> {
-    // Nothing is smaller than no bytes.
-    let after = after.as_ref().map_or(&[][..], <[u8; 16]>::as_slice);
-    rows(connection, &format!("{} WHERE id > ?1 ORDER BY id LIMIT ?2", T::statements().select), (after, limit))
+/// Adds a line for each row (id, counted, found) whose two numbers differ.
+fn compare_counts(snapshot: &Snapshot<'_>, sql: &str, what: &str, lines: &mut Vec<String>) -> Result<(), StoreError> {
+    snapshot.each("investment_count", sql, [], &mut |row| {
+        let cell = |index| row.number(index).ok().flatten();
+        let (Ok(Some(id)), Some(counted), Some(found)) = (row.id(0), cell(1), cell(2)) else {
+            return Err(StoreError::Inconsistent { table: "investment_count", column: "rows", row: what.to_owned() });
+        };
+        if counted != found {
+            lines.push(format!("{what} {id} are counted as {counted}, there are {found}"));
+        }
+        Ok(())
+    })
 }
 
-fn delivered_units_by_address(connection: &Connection, product_id: ProductId) -> Result<BTreeMap<EvmAddress, Units>, StoreError> {
-    const TABLE: &str = "investment";
-    let sql = "SELECT wallet_address, sum(remaining) FROM investment
-        WHERE product_id = ?1 AND status = ?2 GROUP BY wallet_address";
-    let mut statement = connection.prepare_cached(sql).map_err(|error| of_table(TABLE, &error))?;
-    let mut rows = statement.query((product_id.bytes(), Status::Delivered.code())).map_err(|error| of_table(TABLE, &error))?;
+fn chunk<T: Decode>(snapshot: &Snapshot<'_>, after: Option<Uuid>, limit: u32) -> Result<Vec<T>, StoreError> {
+    let select = T::COLUMNS.select();
+    match after {
+        Some(after) => snapshot.rows(&format!("{select} WHERE id > ? ORDER BY id LIMIT ?"), [after.into(), limit.into()]),
+        None => snapshot.rows(&format!("{select} ORDER BY id LIMIT ?"), [limit.into()]),
+    }
+}
+
+fn delivered_units_by_address(snapshot: &Snapshot<'_>, product_id: ProductId) -> Result<BTreeMap<EvmAddress, Units>, StoreError> {
+    let sql = "SELECT wallet_address, CAST(sum(remaining) AS bigint) FROM investment
+        WHERE product_id = ? AND status = ? GROUP BY wallet_address";
+    let parameters = [Value::from(product_id.uuid()), Status::Delivered.code().into()];
     let mut held = BTreeMap::new();
-    while let Some(row) = rows.next().map_err(|error| of_table(TABLE, &error))? {
-        let sum = row.get::<_, i64>(1).ok().and_then(|sum| u64::try_from(sum).ok()).and_then(Units::new);
-        let (Ok(address), Some(units)) = (row.get(0), sum) else {
+    snapshot.each("investment", sql, parameters, &mut |row| {
+        let address = row.bytes(0).ok().flatten().and_then(|bytes| <[u8; 20]>::try_from(bytes).ok());
+        let sum = row.number(1).ok().flatten().and_then(|sum| u64::try_from(sum).ok()).and_then(Units::new);
+        let (Some(address), Some(units)) = (address, sum) else {
             return Err(impossible_units(&product_id.to_string()));
         };
         held.insert(EvmAddress::new(address), units);
-    }
+        Ok(())
+    })?;
     Ok(held)
 }
 

@@ -20,46 +20,46 @@ use super::{Store, at, id};
 use crate::book::listing_key;
 
 /// Numbers of the ids of the market that every test can use.
-pub(super) const ISSUER: u64 = 1;
-pub(super) const OTHER_ISSUER: u64 = 2;
-pub(super) const PLATFORM: u64 = 3;
-pub(super) const OTHER_PLATFORM: u64 = 4;
-pub(super) const REGISTRAR: u64 = 5;
-pub(super) const LEGAL_ENTITY: u64 = 6;
-pub(super) const PRODUCT: u64 = 10;
+pub(crate) const ISSUER: u64 = 1;
+pub(crate) const OTHER_ISSUER: u64 = 2;
+pub(crate) const PLATFORM: u64 = 3;
+pub(crate) const OTHER_PLATFORM: u64 = 4;
+pub(crate) const REGISTRAR: u64 = 5;
+pub(crate) const LEGAL_ENTITY: u64 = 6;
+pub(crate) const PRODUCT: u64 = 10;
 /// Owned by the other issuer, listed on the other platform.
-pub(super) const OTHER_PRODUCT: u64 = 11;
-pub(super) const CAMPAIGN: u64 = 20;
+pub(crate) const OTHER_PRODUCT: u64 = 11;
+pub(crate) const CAMPAIGN: u64 = 20;
 /// Of the same product, for the other platform.
-pub(super) const OTHER_CAMPAIGN: u64 = 21;
-pub(super) const INVESTOR: u64 = 30;
-pub(super) const OTHER_INVESTOR: u64 = 31;
-pub(super) const WALLET: u64 = 40;
-pub(super) const DOCUMENT: u64 = 50;
+pub(crate) const OTHER_CAMPAIGN: u64 = 21;
+pub(crate) const INVESTOR: u64 = 30;
+pub(crate) const OTHER_INVESTOR: u64 = 31;
+pub(crate) const WALLET: u64 = 40;
+pub(crate) const DOCUMENT: u64 = 50;
 
-pub(super) fn eur(minor: i64) -> Money {
+pub(crate) fn eur(minor: i64) -> Money {
     Money::from_minor(minor, Currency::parse("EUR").unwrap())
 }
 
-pub(super) fn units(units: u64) -> Units {
+pub(crate) fn units(units: u64) -> Units {
     Units::new(units).unwrap()
 }
 
-pub(super) fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     Name::parse(text).unwrap()
 }
 
-pub(super) fn address(number: u64) -> EvmAddress {
+pub(crate) fn address(number: u64) -> EvmAddress {
     let mut bytes = [0x11; 20];
     bytes[12..].copy_from_slice(&number.to_be_bytes());
     EvmAddress::new(bytes)
 }
 
-pub(super) fn stated(micros: i64) -> Stated {
+pub(crate) fn stated(micros: i64) -> Stated {
     Stated { at: at(micros), received_at: at(micros + 7) }
 }
 
-pub(super) fn organisation(number: u64, kind: OrganisationKind) -> Organisation {
+pub(crate) fn organisation(number: u64, kind: OrganisationKind) -> Organisation {
     Organisation {
         id: id(number),
         kind,
@@ -68,7 +68,7 @@ pub(super) fn organisation(number: u64, kind: OrganisationKind) -> Organisation 
     }
 }
 
-pub(super) fn client(number: u64, organisation: &Organisation) -> Client {
+pub(crate) fn client(number: u64, organisation: &Organisation) -> Client {
     Client {
         id: id(number),
         organisation_id: organisation.id,
@@ -80,7 +80,7 @@ pub(super) fn client(number: u64, organisation: &Organisation) -> Client {
     }
 }
 
-pub(super) fn issuer(number: u64, organisation_id: OrganisationId) -> Issuer {
+pub(crate) fn issuer(number: u64, organisation_id: OrganisationId) -> Issuer {
     Issuer {
         id: id(number),
         organisation_id,
@@ -91,7 +91,7 @@ pub(super) fn issuer(number: u64, organisation_id: OrganisationId) -> Issuer {
     }
 }
 
-pub(super) fn product(number: u64, owner: OrganisationId) -> Product {
+pub(crate) fn product(number: u64, owner: OrganisationId) -> Product {
     Product {
         id: id(number),
         organisation_id: owner,
@@ -120,11 +120,11 @@ pub(super) fn product(number: u64, owner: OrganisationId) -> Product {
     }
 }
 
-pub(super) fn listing(number: u64, product_id: ProductId, platform_id: OrganisationId) -> Listing {
+pub(crate) fn listing(number: u64, product_id: ProductId, platform_id: OrganisationId) -> Listing {
     Listing { id: id(number), product_id, platform_id, created_at: at(3) }
 }
 
-pub(super) fn campaign(number: u64, index: u32, product: &Product, platform_id: OrganisationId) -> Campaign {
+pub(crate) fn campaign(number: u64, index: u32, product: &Product, platform_id: OrganisationId) -> Campaign {
     Campaign {
         id: id(number),
         product_id: product.id,
@@ -151,7 +151,7 @@ pub(super) fn campaign(number: u64, index: u32, product: &Product, platform_id: 
     }
 }
 
-pub(super) fn investor(number: u64, platform_id: OrganisationId) -> Investor {
+pub(crate) fn investor(number: u64, platform_id: OrganisationId) -> Investor {
     Investor {
         id: id(number),
         platform_id,
@@ -163,11 +163,11 @@ pub(super) fn investor(number: u64, platform_id: OrganisationId) -> Investor {
     }
 }
 
-pub(super) fn wallet(number: u64, investor_id: InvestorId, platform_id: OrganisationId) -> Wallet {
+pub(crate) fn wallet(number: u64, investor_id: InvestorId, platform_id: OrganisationId) -> Wallet {
     Wallet { id: id(number), investor_id, platform_id, address: address(number), receiving_enabled: false, created_at: at(6) }
 }
 
-pub(super) fn document(number: u64, organisation_id: OrganisationId) -> Document {
+pub(crate) fn document(number: u64, organisation_id: OrganisationId) -> Document {
     Document {
         id: id(number),
         organisation_id,
@@ -180,7 +180,7 @@ pub(super) fn document(number: u64, organisation_id: OrganisationId) -> Document
     }
 }
 
-pub(super) fn signed_document(
+pub(crate) fn signed_document(
     number: u64,
     investment_id: InvestmentId,
     document: u64,
@@ -190,7 +190,7 @@ pub(super) fn signed_document(
 }
 
 /// An investment of the investor in the campaign: signed, and waiting for identification.
-pub(super) fn investment(number: u64) -> Investment {
+pub(crate) fn investment(number: u64) -> Investment {
     Investment {
         id: id(number),
         product_id: id(PRODUCT),
@@ -221,7 +221,7 @@ pub(super) fn investment(number: u64) -> Investment {
     }
 }
 
-pub(super) fn credit(number: u64, investment: &Investment, state: CreditState) -> Credit {
+pub(crate) fn credit(number: u64, investment: &Investment, state: CreditState) -> Credit {
     Credit {
         id: id(number),
         investment_id: investment.id,
@@ -237,7 +237,7 @@ pub(super) fn credit(number: u64, investment: &Investment, state: CreditState) -
     }
 }
 
-pub(super) fn instruction(number: u64, credit: &Credit, state: InstructionState) -> Instruction {
+pub(crate) fn instruction(number: u64, credit: &Credit, state: InstructionState) -> Instruction {
     Instruction {
         id: id(number),
         credit_id: credit.id,
@@ -254,42 +254,45 @@ pub(super) fn instruction(number: u64, credit: &Credit, state: InstructionState)
 
 impl Store {
     /// A store that has the market in it.
-    pub(super) fn with_market() -> Self {
+    pub(crate) fn with_market() -> Self {
         let mut store = Self::new();
+        store.settle_market();
         store
-            .put(|book, record| {
-                for (number, kind) in [
-                    (ISSUER, OrganisationKind::Issuer),
-                    (OTHER_ISSUER, OrganisationKind::Issuer),
-                    (PLATFORM, OrganisationKind::Distributor),
-                    (OTHER_PLATFORM, OrganisationKind::Distributor),
-                    (REGISTRAR, OrganisationKind::Registrar),
-                ] {
-                    book.organisations.put(id(number), organisation(number, kind));
-                }
-                for (product_number, owner, platform) in
-                    [(PRODUCT, ISSUER, PLATFORM), (OTHER_PRODUCT, OTHER_ISSUER, OTHER_PLATFORM)]
-                {
-                    let product = product(product_number, id(owner));
-                    book.issuers.put(product.issuer_id, Issuer { id: product.issuer_id, ..issuer(LEGAL_ENTITY, id(owner)) });
-                    let listing = listing(60 + product_number, product.id, id(platform));
-                    book.listings.put(listing_key(&listing), listing);
-                    book.products.put(product.id, product);
-                }
-                let listing = listing(80, id(PRODUCT), id(OTHER_PLATFORM));
+    }
+
+    /// Puts the market in.
+    pub(crate) fn settle_market(&mut self) {
+        self.put(|book, record| {
+            for (number, kind) in [
+                (ISSUER, OrganisationKind::Issuer),
+                (OTHER_ISSUER, OrganisationKind::Issuer),
+                (PLATFORM, OrganisationKind::Distributor),
+                (OTHER_PLATFORM, OrganisationKind::Distributor),
+                (REGISTRAR, OrganisationKind::Registrar),
+            ] {
+                book.organisations.put(id(number), organisation(number, kind));
+            }
+            for (product_number, owner, platform) in [(PRODUCT, ISSUER, PLATFORM), (OTHER_PRODUCT, OTHER_ISSUER, OTHER_PLATFORM)]
+            {
+                let product = product(product_number, id(owner));
+                book.issuers.put(product.issuer_id, Issuer { id: product.issuer_id, ..issuer(LEGAL_ENTITY, id(owner)) });
+                let listing = listing(60 + product_number, product.id, id(platform));
                 book.listings.put(listing_key(&listing), listing);
-                let product = product(PRODUCT, id(ISSUER));
-                book.campaigns.put(id(CAMPAIGN), campaign(CAMPAIGN, 1, &product, id(PLATFORM)));
-                book.campaigns.put(id(OTHER_CAMPAIGN), campaign(OTHER_CAMPAIGN, 2, &product, id(OTHER_PLATFORM)));
-                for (number, platform) in [(INVESTOR, PLATFORM), (OTHER_INVESTOR, OTHER_PLATFORM)] {
-                    book.investors.put(id(number), investor(number, id(platform)));
-                    record.wrapped_keys.push((id(number), vec![7; 48]));
-                }
-                book.wallets.put(id(WALLET), wallet(WALLET, id(INVESTOR), id(PLATFORM)));
-                book.documents.put(id(DOCUMENT), document(DOCUMENT, id(PLATFORM)));
-                book.documents.put(id(DOCUMENT + 1), document(DOCUMENT + 1, id(PLATFORM)));
-            })
-            .unwrap();
-        store
+                book.products.put(product.id, product);
+            }
+            let listing = listing(80, id(PRODUCT), id(OTHER_PLATFORM));
+            book.listings.put(listing_key(&listing), listing);
+            let product = product(PRODUCT, id(ISSUER));
+            book.campaigns.put(id(CAMPAIGN), campaign(CAMPAIGN, 1, &product, id(PLATFORM)));
+            book.campaigns.put(id(OTHER_CAMPAIGN), campaign(OTHER_CAMPAIGN, 2, &product, id(OTHER_PLATFORM)));
+            for (number, platform) in [(INVESTOR, PLATFORM), (OTHER_INVESTOR, OTHER_PLATFORM)] {
+                book.investors.put(id(number), investor(number, id(platform)));
+                record.wrapped_keys.push((id(number), vec![7; 48]));
+            }
+            book.wallets.put(id(WALLET), wallet(WALLET, id(INVESTOR), id(PLATFORM)));
+            book.documents.put(id(DOCUMENT), document(DOCUMENT, id(PLATFORM)));
+            book.documents.put(id(DOCUMENT + 1), document(DOCUMENT + 1, id(PLATFORM)));
+        })
+        .unwrap();
     }
 }

@@ -1,4 +1,5 @@
-//! How fast the writer is, measured on demand: `cargo test --release -p store speed -- --ignored --nocapture`.
+//! How fast the writer is, measured on demand: `[SCRIP_TEST_DATABASE=postgres] cargo test --release -p store speed -- --ignored
+//! --nocapture`.
 
 use std::time::Instant;
 
@@ -12,8 +13,8 @@ use super::{Store, at, id};
 use crate::record::{Answer, AnswerKey};
 use crate::{Book, Record, Wanted};
 
-const BATCH_ROWS: u64 = 64;
-const BATCHES: u64 = 500;
+const BATCH_ROWS: u64 = 256;
+const BATCHES: u64 = 200;
 const INVESTORS: u64 = 1_000;
 
 fn entry(book: &Book, record: &Record, number: u64) -> Entry {
@@ -42,7 +43,10 @@ fn answer_key(number: u64) -> AnswerKey {
 #[test]
 #[ignore = "a measurement"]
 fn creates_per_second() {
-    let mut store = Store::with_market();
+    // On a server that syncs every commit, as in production.
+    let cluster = cluster::Cluster::start(cluster::Durability::Synced).unwrap();
+    let mut store = Store::new_in(&cluster);
+    store.settle_market();
     store
         .put(|book, record| {
             for number in 0..INVESTORS {

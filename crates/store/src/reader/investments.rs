@@ -6,18 +6,17 @@ use domain::credit::Credit;
 use domain::document::SignedDocument;
 use domain::ids::{CreditId, InvestmentId, OrganisationId};
 use domain::investment::Investment;
-use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use uuid::Uuid;
 
 use super::Reader;
-use super::condition::{Condition, blob, investments_of};
-use super::page::List;
+use super::condition::{Condition, investments_of};
+use super::page::{Index, List};
+use super::snapshot::Snapshot;
 use crate::error::StoreError;
 use crate::queries::{InvestmentFilter, Page, PageRequest, Viewer};
-use crate::sqlite::statements::{SqliteTable, rows, value};
 
 /// Investments whose signed documents are read at once.
-const INVESTMENTS_AT_ONCE_MAX: usize = 200;
+const INVESTMENTS_AT_ONCE_MAX: usize = super::snapshot::IDS_MAX;
 
 impl Reader {
     /// The investments a viewer sees, with their signed documents: a platform its own, an issuer-side organisation
@@ -31,14 +30,14 @@ impl Reader {
         filter: &InvestmentFilter,
         request: PageRequest,
     ) -> Result<Page<Investment>, StoreError> {
-        self.run(|connection| {
+        self.run(|snapshot| {
             let list = filtered(viewer, filter);
             let count = match counted(viewer, filter) {
-                Some(condition) => sum_of_counts(connection, &condition)?,
-                None => list.count::<Investment>(connection)?,
+                Some(condition) => sum_of_counts(snapshot, &condition)?,
+                None => list.count::<Investment>(snapshot)?,
             };
-            let mut page = list.page_of(connection, request, count)?;
-            read_signed_documents(connection, &mut page.rows)?;
+            let mut page = list.page_of(snapshot, request, count)?;
+            read_signed_documents(snapshot, &mut page.rows)?;
             Ok(page)
         })
     }
@@ -48,11 +47,11 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn investment(&self, viewer: Viewer, id: InvestmentId) -> Result<Option<Investment>, StoreError> {
-        self.run(|connection| {
-            let Some(mut investment) = single(viewer, id).single::<Investment>(connection)? else {
+        self.run(|snapshot| {
+            let Some(mut investment) = single(viewer, id).single::<Investment>(snapshot)? else {
                 return Ok(None);
             };
-            read_signed_documents(connection, std::slice::from_mut(&mut investment))?;
+            read_signed_documents(snapshot, std::slice::from_mut(&mut investment))?;
             Ok(Some(investment))
         })
     }
@@ -67,11 +66,11 @@ impl Reader {
         id: InvestmentId,
         request: PageRequest,
     ) -> Result<Option<Page<SignedDocument>>, StoreError> {
-        self.run(|connection| {
-            if !is_visible(connection, viewer, id)? {
+        self.run(|snapshot| {
+            if !is_visible(snapshot, viewer, id)? {
                 return Ok(None);
             }
-            List::of(Condition::with_id("investment_id = ?", id.uuid())).page(connection, request).map(Some)
+            List::of(Condition::with_id("investment_id = ?", id.uuid())).page(snapshot, request).map(Some)
         })
     }
 
@@ -85,12 +84,12 @@ impl Reader {
         id: InvestmentId,
         request: PageRequest,
     ) -> Result<Option<Page<Credit>>, StoreError> {
-        self.run(|connection| {
-            if !is_visible(connection, Viewer::Platform(platform_id), id)? {
+        self.run(|snapshot| {
+            if !is_visible(snapshot, Viewer::Platform(platform_id), id)? {
                 return Ok(None);
             }
             let condition = Condition::with_id("investment_id = ?", id.uuid());
-            List { index: "INDEXED BY credit_by_investment", condition }.page(connection, request).map(Some)
+            List { index: Index::Named("credit_by_investment"), condition }.page(snapshot, request).map(Some)
         })
     }
 
@@ -107,22 +106,16 @@ impl Reader {
         let condition = Condition::with_id("id = ?", id.uuid())
             .and_id("investment_id = ?", investment_id.uuid())
             .and_id("platform_id = ?", platform_id.uuid());
-        self.run(|connection| List::of(condition).single(connection))
+        self.run(|snapshot| List::of(condition).single(snapshot))
     }
 }
 
 /// Puts the signed documents into investments, in order of attachment.
-pub(super) fn read_signed_documents(connection: &Connection, investments: &mut [Investment]) -> Result<(), StoreError> {
-    // A constant number of places makes one statement for every number of investments: a place without a value is NULL,
-    // which is in no list.
-    let places = vec!["?"; INVESTMENTS_AT_ONCE_MAX].join(", ");
-    let select = &SignedDocument::statements().select;
-    let sql = format!("{select} WHERE investment_id IN ({places}) ORDER BY investment_id, position");
+pub(super) fn read_signed_documents(snapshot: &Snapshot<'_>, investments: &mut [Investment]) -> Result<(), StoreError> {
     for investments in investments.chunks_mut(INVESTMENTS_AT_ONCE_MAX) {
-        let ids = investments.iter().map(|investment| blob(investment.id.uuid()));
-        let ids = ids.chain(std::iter::repeat(Value::Null)).take(INVESTMENTS_AT_ONCE_MAX);
+        let ids: Vec<Uuid> = investments.iter().map(|investment| investment.id.uuid()).collect();
         let mut signed: HashMap<InvestmentId, Vec<SignedDocument>> = HashMap::new();
-        for document in rows::<SignedDocument>(connection, &sql, params_from_iter(ids))? {
+        for document in snapshot.rows_of::<SignedDocument>("investment_id", &ids, "investment_id, position")? {
             signed.entry(document.investment_id).or_default().push(document);
         }
         for investment in investments {
@@ -137,29 +130,29 @@ fn filtered(viewer: Viewer, filter: &InvestmentFilter) -> List {
     let InvestmentFilter { status, campaign_id, investor_id, product_id, wallet_id } = *filter;
     let mut condition = investments_of(viewer);
     let mut index = match viewer {
-        Viewer::Platform(_) => "INDEXED BY investment_by_platform",
-        Viewer::Issuer(_) => "INDEXED BY investment_by_issuer",
+        Viewer::Platform(_) => Index::Named("investment_by_platform"),
+        Viewer::Issuer(_) => Index::Named("investment_by_issuer"),
     };
     if let Some(status) = status {
-        condition = condition.and("status = ?", [Value::Text(status.code().to_owned())]);
+        condition = condition.and("status = ?", [status.code().into()]);
     }
     if let Some(product) = product_id {
         condition = condition.and_id("product_id = ?", product.uuid());
     }
     if let Some(campaign) = campaign_id {
         condition = condition.and_id("campaign_id = ?", campaign.uuid());
-        index = "INDEXED BY investment_by_campaign";
+        index = Index::Named("investment_by_campaign");
     }
     if let Some(wallet) = wallet_id {
         // A wallet is its investor's: with that, the investor's index serves.
         condition = condition
             .and_id("wallet_id = ?", wallet.uuid())
             .and_id("investor_id = (SELECT investor_id FROM wallet WHERE id = ?)", wallet.uuid());
-        index = "INDEXED BY investment_by_investor";
+        index = Index::Named("investment_by_investor");
     }
     if let Some(investor) = investor_id {
         condition = condition.and_id("investor_id = ?", investor.uuid());
-        index = "INDEXED BY investment_by_investor";
+        index = Index::Named("investment_by_investor");
     }
     List { index, condition }
 }
@@ -177,7 +170,7 @@ fn counted(viewer: Viewer, filter: &InvestmentFilter) -> Option<Condition> {
         }
     };
     if let Some(status) = status {
-        condition = condition.and("status = ?", [Value::Text(status.code().to_owned())]);
+        condition = condition.and("status = ?", [status.code().into()]);
     }
     if let Some(product) = product_id {
         condition = condition.and_id("product_id = ?", product.uuid());
@@ -188,20 +181,20 @@ fn counted(viewer: Viewer, filter: &InvestmentFilter) -> Option<Condition> {
     Some(condition)
 }
 
-fn sum_of_counts(connection: &Connection, condition: &Condition) -> Result<u64, StoreError> {
-    let sql = format!("SELECT coalesce(sum(rows), 0) FROM investment_count WHERE {}", condition.text());
-    let sum: Option<i64> = value(connection, "investment_count", &sql, params_from_iter(condition.parameters()))?;
+fn sum_of_counts(snapshot: &Snapshot<'_>, condition: &Condition) -> Result<u64, StoreError> {
+    let sql = format!("SELECT CAST(coalesce(sum(rows), 0) AS bigint) FROM investment_count WHERE {}", condition.text());
+    let sum: Option<i64> = snapshot.value("investment_count", &sql, condition.parameters())?;
     Ok(sum.and_then(|sum| u64::try_from(sum).ok()).unwrap_or(0))
 }
 
 /// An investment by its id, if the viewer sees it. The index of the id is the only one that finds a single row.
 fn single(viewer: Viewer, id: InvestmentId) -> List {
     let condition = investments_of(viewer).and_id("id = ?", id.uuid());
-    List { index: "INDEXED BY sqlite_autoindex_investment_1", condition }
+    List { index: Index::Key, condition }
 }
 
-fn is_visible(connection: &Connection, viewer: Viewer, id: InvestmentId) -> Result<bool, StoreError> {
-    Ok(single(viewer, id).count::<Investment>(connection)? > 0)
+fn is_visible(snapshot: &Snapshot<'_>, viewer: Viewer, id: InvestmentId) -> Result<bool, StoreError> {
+    Ok(single(viewer, id).count::<Investment>(snapshot)? > 0)
 }
 
 #[cfg(test)]
@@ -212,7 +205,6 @@ mod tests {
 
     use super::*;
     use crate::queries::Position;
-    use crate::sqlite::Database;
 
     /// Every choice of filters.
     fn filters() -> Vec<InvestmentFilter> {
@@ -231,13 +223,13 @@ mod tests {
     #[test]
     fn every_list_of_investments_is_walked_along_an_index() {
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(folder.path()).unwrap();
+        let database = crate::sqlite::Database::open(folder.path()).unwrap();
         let position = Position { created_at: Instant::from_micros(1), id: Uuid::from_u128(2) };
         for viewer in [Viewer::Platform(Uuid::from_u128(3).into()), Viewer::Issuer(Uuid::from_u128(3).into())] {
             for filter in filters() {
                 for (from, is_forwards) in [(None, true), (Some(position), true), (Some(position), false)] {
                     let plan =
-                        |connection: &Connection| Ok(filtered(viewer, &filter).plan::<Investment>(connection, from, is_forwards));
+                        |snapshot: &Snapshot<'_>| Ok(filtered(viewer, &filter).plan::<Investment>(snapshot, from, is_forwards));
                     let plan = database.reader(1).unwrap().run(plan).unwrap();
                     let bad = plan.iter().any(|step| step.starts_with("SCAN") || step.contains("TEMP B-TREE"));
                     assert!(!bad, "{viewer:?} {filter:?} from {from:?}: {plan:?}");

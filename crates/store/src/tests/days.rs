@@ -1,8 +1,8 @@
 //! Remembered answers and batch ids live in day tables.
 
 use super::{DAY, Store, id, wait};
+use crate::day::Kind;
 use crate::record::{Answer, AnswerKey};
-use crate::sqlite::day_tables::{Kind, days};
 use crate::{Record, StoreError, Wanted, Writer};
 
 fn key(key: &str) -> AnswerKey {
@@ -75,7 +75,7 @@ fn i12_an_uncommitted_answer_is_not_remembered() {
 fn tables_are_dropped_when_they_are_older_than_the_day_before() {
     let mut store = Store::new();
     let kept = |store: &Store, kind| {
-        let mut days = days(&store.sql(), kind).unwrap();
+        let mut days = store.days(kind);
         days.sort_unstable();
         days
     };
@@ -99,7 +99,7 @@ fn tables_are_dropped_when_they_are_older_than_the_day_before() {
 fn a_day_table_that_another_process_dropped_is_made_again() {
     let mut store = Store::new();
     commit_on(&mut store, DAY, Vec::new()).unwrap();
-    store.sql().execute_batch(&format!("DROP TABLE answer_{DAY}; DROP TABLE batch_{DAY}")).unwrap();
+    store.shell(&format!("DROP TABLE answer_{DAY}; DROP TABLE batch_{DAY}")).unwrap();
     commit_on(&mut store, DAY, vec![(key("a"), answer(201))]).unwrap_err();
     commit_on(&mut store, DAY, vec![(key("a"), answer(201))]).unwrap();
     assert_eq!(remembered(&mut store, DAY, &key("a")), Some(answer(201)));

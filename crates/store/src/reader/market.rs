@@ -5,14 +5,13 @@ use domain::document::Document;
 use domain::ids::{CampaignId, DocumentId, ListingId, OrganisationId, ProductId};
 use domain::organisation::OrganisationKind;
 use domain::product::{Listing, Product};
-use rusqlite::Connection;
 
 use super::Reader;
-use super::condition::{Condition, blob, campaigns_of, products_of};
+use super::condition::{Condition, campaigns_of, products_of};
 use super::page::List;
+use super::snapshot::{Snapshot, Value};
 use crate::error::StoreError;
 use crate::queries::{Page, PageRequest, Viewer};
-use crate::sqlite::statements::by_key;
 
 impl Reader {
     /// The products a viewer sees: a platform those listed on it, an issuer-side organisation its own.
@@ -20,7 +19,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn products(&self, viewer: Viewer, request: PageRequest) -> Result<Page<Product>, StoreError> {
-        self.run(|connection| List::of(products_of(viewer)).page(connection, request))
+        self.run(|snapshot| List::of(products_of(viewer)).page(snapshot, request))
     }
 
     /// A product the viewer sees.
@@ -28,7 +27,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn product(&self, viewer: Viewer, id: ProductId) -> Result<Option<Product>, StoreError> {
-        self.run(|connection| visible_product(connection, viewer, id))
+        self.run(|snapshot| visible_product(snapshot, viewer, id))
     }
 
     /// A product, whoever owns it: for background work and `verify`.
@@ -36,7 +35,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn product_any(&self, id: ProductId) -> Result<Option<Product>, StoreError> {
-        self.run(|connection| by_key(connection, &id.bytes()))
+        self.run(|snapshot| snapshot.by_id(id.uuid()))
     }
 
     /// The listings of an issuer-side organisation's products.
@@ -44,7 +43,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn listings(&self, organisation_id: OrganisationId, request: PageRequest) -> Result<Page<Listing>, StoreError> {
-        self.run(|connection| List::of(listings_of(organisation_id)).page(connection, request))
+        self.run(|snapshot| List::of(listings_of(organisation_id)).page(snapshot, request))
     }
 
     /// A listing of one of an issuer-side organisation's products.
@@ -52,7 +51,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn listing(&self, organisation_id: OrganisationId, id: ListingId) -> Result<Option<Listing>, StoreError> {
-        self.run(|connection| List::of(listings_of(organisation_id).and_id("id = ?", id.uuid())).single(connection))
+        self.run(|snapshot| List::of(listings_of(organisation_id).and_id("id = ?", id.uuid())).single(snapshot))
     }
 
     /// A product's campaigns: a platform sees those made for it. `None` where the viewer does not see the product.
@@ -65,12 +64,12 @@ impl Reader {
         product_id: ProductId,
         request: PageRequest,
     ) -> Result<Option<Page<Campaign>>, StoreError> {
-        self.run(|connection| {
-            if visible_product(connection, viewer, product_id)?.is_none() {
+        self.run(|snapshot| {
+            if visible_product(snapshot, viewer, product_id)?.is_none() {
                 return Ok(None);
             }
             let condition = campaigns_of(viewer).and_id("product_id = ?", product_id.uuid());
-            List::of(condition).page(connection, request).map(Some)
+            List::of(condition).page(snapshot, request).map(Some)
         })
     }
 
@@ -79,12 +78,12 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn campaign(&self, viewer: Viewer, product_id: ProductId, id: CampaignId) -> Result<Option<Campaign>, StoreError> {
-        self.run(|connection| {
-            if visible_product(connection, viewer, product_id)?.is_none() {
+        self.run(|snapshot| {
+            if visible_product(snapshot, viewer, product_id)?.is_none() {
                 return Ok(None);
             }
             let condition = campaigns_of(viewer).and_id("product_id = ?", product_id.uuid()).and_id("id = ?", id.uuid());
-            List::of(condition).single(connection)
+            List::of(condition).single(snapshot)
         })
     }
 
@@ -105,19 +104,19 @@ impl Reader {
                   WHERE s.document_id = document.id AND {seen}))"
             )
         };
-        let owner = || blob(organisation_id.uuid());
+        let owner = || Value::from(organisation_id.uuid());
         let by_id = Condition::with_id("id = ?", id.uuid());
         let condition = match kind {
             OrganisationKind::Distributor => by_id.and(&attached("i.platform_id = ?"), [owner(), owner()]),
             OrganisationKind::Issuer => by_id.and(&attached("i.issuer_organisation_id = ?"), [owner(), owner()]),
-            OrganisationKind::Registrar => by_id.and(&attached("1"), [owner()]),
+            OrganisationKind::Registrar => by_id.and(&attached("1 = 1"), [owner()]),
         };
-        self.run(|connection| List::of(condition).single(connection))
+        self.run(|snapshot| List::of(condition).single(snapshot))
     }
 }
 
-fn visible_product(connection: &Connection, viewer: Viewer, id: ProductId) -> Result<Option<Product>, StoreError> {
-    List::of(products_of(viewer).and_id("id = ?", id.uuid())).single(connection)
+fn visible_product(snapshot: &Snapshot<'_>, viewer: Viewer, id: ProductId) -> Result<Option<Product>, StoreError> {
+    List::of(products_of(viewer).and_id("id = ?", id.uuid())).single(snapshot)
 }
 
 fn listings_of(organisation_id: OrganisationId) -> Condition {

@@ -3,14 +3,13 @@
 use domain::ids::{InvestorId, OrganisationId, WalletId};
 use domain::investor::Investor;
 use domain::wallet::Wallet;
-use rusqlite::Connection;
 
 use super::Reader;
 use super::condition::Condition;
-use super::page::List;
+use super::page::{Index, List};
+use super::snapshot::Snapshot;
 use crate::error::StoreError;
 use crate::queries::{Page, PageRequest};
-use crate::sqlite::statements::value;
 
 impl Reader {
     /// A platform's investors.
@@ -18,11 +17,11 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn investors(&self, platform_id: OrganisationId, request: PageRequest) -> Result<Page<Investor>, StoreError> {
-        self.run(|connection| {
-            let sql = "SELECT rows FROM investor_count WHERE platform_id = ?1";
-            let count: Option<i64> = value(connection, "investor_count", sql, [platform_id.bytes()])?;
+        self.run(|snapshot| {
+            let sql = "SELECT rows FROM investor_count WHERE platform_id = ?";
+            let count: Option<i64> = snapshot.value("investor_count", sql, [platform_id.uuid().into()])?;
             let count = count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
-            List::of(accounts_of(platform_id)).page_of(connection, request, count)
+            List::of(accounts_of(platform_id)).page_of(snapshot, request, count)
         })
     }
 
@@ -31,7 +30,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn investor(&self, platform_id: OrganisationId, id: InvestorId) -> Result<Option<Investor>, StoreError> {
-        self.run(|connection| visible_investor(connection, platform_id, id))
+        self.run(|snapshot| visible_investor(snapshot, platform_id, id))
     }
 
     /// An investor's personal data, sealed under the investor's key. Ask [`Reader::investor`] first whether the caller
@@ -40,8 +39,8 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn person(&self, id: InvestorId) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT sealed FROM investor_person WHERE investor_id = ?1";
-        self.run(|connection| value(connection, "investor_person", sql, [id.bytes()]))
+        let sql = "SELECT sealed FROM investor_person WHERE investor_id = ?";
+        self.run(|snapshot| snapshot.value("investor_person", sql, [id.uuid().into()]))
     }
 
     /// An investor's key, wrapped; `None` where the person is erased.
@@ -49,8 +48,8 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn wrapped_key(&self, id: InvestorId) -> Result<Option<Vec<u8>>, StoreError> {
-        let sql = "SELECT wrapped FROM subject_key WHERE investor_id = ?1";
-        self.run(|connection| value(connection, "subject_key", sql, [id.bytes()]))
+        let sql = "SELECT wrapped FROM subject_key WHERE investor_id = ?";
+        self.run(|snapshot| snapshot.value("subject_key", sql, [id.uuid().into()]))
     }
 
     /// The wallets of one of a platform's investors; `None` where the platform does not see the investor.
@@ -63,11 +62,11 @@ impl Reader {
         investor_id: InvestorId,
         request: PageRequest,
     ) -> Result<Option<Page<Wallet>>, StoreError> {
-        self.run(|connection| {
-            if visible_investor(connection, platform_id, investor_id)?.is_none() {
+        self.run(|snapshot| {
+            if visible_investor(snapshot, platform_id, investor_id)?.is_none() {
                 return Ok(None);
             }
-            wallets_of(platform_id, investor_id).page(connection, request).map(Some)
+            wallets_of(platform_id, investor_id).page(snapshot, request).map(Some)
         })
     }
 
@@ -84,7 +83,7 @@ impl Reader {
         let condition = Condition::with_id("id = ?", id.uuid())
             .and_id("investor_id = ?", investor_id.uuid())
             .and_id("platform_id = ?", platform_id.uuid());
-        self.run(|connection| List::of(condition).single(connection))
+        self.run(|snapshot| List::of(condition).single(snapshot))
     }
 }
 
@@ -93,15 +92,15 @@ fn accounts_of(platform_id: OrganisationId) -> Condition {
 }
 
 fn visible_investor(
-    connection: &Connection,
+    snapshot: &Snapshot<'_>,
     platform_id: OrganisationId,
     id: InvestorId,
 ) -> Result<Option<Investor>, StoreError> {
     let condition = Condition::with_id("id = ?", id.uuid()).and_id("platform_id = ?", platform_id.uuid());
-    List { index: "INDEXED BY sqlite_autoindex_investor_1", condition }.single(connection)
+    List { index: Index::Key, condition }.single(snapshot)
 }
 
 fn wallets_of(platform_id: OrganisationId, investor_id: InvestorId) -> List {
     let condition = Condition::with_id("investor_id = ?", investor_id.uuid()).and_id("platform_id = ?", platform_id.uuid());
-    List { index: "INDEXED BY wallet_by_investor", condition }
+    List { index: Index::Named("wallet_by_investor"), condition }
 }

@@ -4,14 +4,13 @@ use domain::ids::{LedgerTransactionId, ProductId};
 use domain::instruction::Instruction;
 use domain::ledger_transaction::{Attempt, LedgerTransaction};
 use domain::product::Product;
-use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::Reader;
+use super::snapshot::Snapshot;
 use crate::error::StoreError;
 use crate::queries::LiveLedgerTransaction;
 use crate::rows::Table;
-use crate::sqlite::statements::{SqliteTable, rows, rows_of_one_column, value};
 
 impl Reader {
     /// The products whose token contract is not on the ledger yet, oldest first.
@@ -19,8 +18,8 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn deploying_products(&self) -> Result<Vec<Product>, StoreError> {
-        let sql = format!("{} WHERE token_address IS NULL ORDER BY created_at, id", Product::statements().select);
-        self.run(|connection| rows(connection, &sql, []))
+        let sql = format!("{} WHERE token_address IS NULL ORDER BY created_at, id", Product::COLUMNS.select());
+        self.run(|snapshot| snapshot.rows(&sql, []))
     }
 
     /// The products that have instructions waiting.
@@ -30,8 +29,8 @@ impl Reader {
     pub fn products_with_queued_instructions(&self) -> Result<Vec<ProductId>, StoreError> {
         let sql = "SELECT id FROM product WHERE EXISTS
             (SELECT 1 FROM instruction WHERE product_id = product.id AND state = 'queued') ORDER BY created_at, id";
-        let ids: Vec<[u8; 16]> = self.run(|connection| rows_of_one_column(connection, "product", sql, []))?;
-        Ok(ids.into_iter().map(|id| ProductId::new(Uuid::from_bytes(id))).collect())
+        let ids: Vec<Uuid> = self.run(|snapshot| snapshot.column("product", sql, []))?;
+        Ok(ids.into_iter().map(ProductId::new).collect())
     }
 
     /// The first of a product's waiting instructions, in the order in which they were ordered.
@@ -40,10 +39,10 @@ impl Reader {
     /// As [`Reader::client`].
     pub fn queued_instructions(&self, product_id: ProductId, limit: u32) -> Result<Vec<Instruction>, StoreError> {
         let sql = format!(
-            "{} WHERE product_id = ?1 AND state = 'queued' ORDER BY created_at, id LIMIT ?2",
-            Instruction::statements().select
+            "{} WHERE product_id = ? AND state = 'queued' ORDER BY created_at, id LIMIT ?",
+            Instruction::COLUMNS.select()
         );
-        self.run(|connection| rows(connection, &sql, (product_id.bytes(), limit)))
+        self.run(|snapshot| snapshot.rows(&sql, [product_id.uuid().into(), limit.into()]))
     }
 
     /// The ledger transactions that can still change something, by signer and nonce, with their attempts (oldest first)
@@ -61,10 +60,8 @@ impl Reader {
     /// As [`Reader::client`].
     pub fn has_live_deployment(&self, product_id: ProductId) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM ledger_transaction
-            WHERE state = 'live' AND purpose = 'deploy_token' AND product_id = ?1 LIMIT 1";
-        self.run(
-            |connection| Ok(value::<i64>(connection, LedgerTransaction::COLUMNS.table, sql, [product_id.bytes()])?.is_some()),
-        )
+            WHERE state = 'live' AND purpose = 'deploy_token' AND product_id = ? LIMIT 1";
+        self.run(|snapshot| snapshot.has_any(LedgerTransaction::COLUMNS.table, sql, [product_id.uuid().into()]))
     }
 
     /// Whether a deployment of the token factory is on its way.
@@ -73,31 +70,31 @@ impl Reader {
     /// As [`Reader::client`].
     pub fn has_live_factory_deployment(&self) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM ledger_transaction WHERE state = 'live' AND purpose = 'deploy_factory' LIMIT 1";
-        self.run(|connection| Ok(value::<i64>(connection, LedgerTransaction::COLUMNS.table, sql, [])?.is_some()))
+        self.run(|snapshot| snapshot.has_any(LedgerTransaction::COLUMNS.table, sql, []))
     }
 }
 
-fn live_ledger_transactions(connection: &Connection) -> Result<Vec<LiveLedgerTransaction>, StoreError> {
-    let live = format!("{} WHERE state = 'live' ORDER BY signer, nonce", LedgerTransaction::statements().select);
-    let found: Vec<LedgerTransaction> = rows(connection, &live, [])?;
+fn live_ledger_transactions(snapshot: &Snapshot<'_>) -> Result<Vec<LiveLedgerTransaction>, StoreError> {
+    let live = format!("{} WHERE state = 'live' ORDER BY signer, nonce", LedgerTransaction::COLUMNS.select());
+    let found: Vec<LedgerTransaction> = snapshot.rows(&live, [])?;
     found
         .into_iter()
         .map(|ledger_transaction| {
             Ok(LiveLedgerTransaction {
                 ledger_transaction,
-                attempts: attempts_of(connection, ledger_transaction.id)?,
-                instructions: instructions_of(connection, ledger_transaction.id)?,
+                attempts: attempts_of(snapshot, ledger_transaction.id)?,
+                instructions: instructions_of(snapshot, ledger_transaction.id)?,
             })
         })
         .collect()
 }
 
-fn attempts_of(connection: &Connection, id: LedgerTransactionId) -> Result<Vec<Attempt>, StoreError> {
-    let select = &Attempt::statements().select;
-    rows(connection, &format!("{select} WHERE ledger_transaction_id = ?1 ORDER BY created_at, id"), [id.bytes()])
+fn attempts_of(snapshot: &Snapshot<'_>, id: LedgerTransactionId) -> Result<Vec<Attempt>, StoreError> {
+    let select = Attempt::COLUMNS.select();
+    snapshot.rows(&format!("{select} WHERE ledger_transaction_id = ? ORDER BY created_at, id"), [id.uuid().into()])
 }
 
-fn instructions_of(connection: &Connection, id: LedgerTransactionId) -> Result<Vec<Instruction>, StoreError> {
-    let select = &Instruction::statements().select;
-    rows(connection, &format!("{select} WHERE ledger_transaction_id = ?1 ORDER BY created_at, id"), [id.bytes()])
+fn instructions_of(snapshot: &Snapshot<'_>, id: LedgerTransactionId) -> Result<Vec<Instruction>, StoreError> {
+    let select = Instruction::COLUMNS.select();
+    snapshot.rows(&format!("{select} WHERE ledger_transaction_id = ? ORDER BY created_at, id"), [id.uuid().into()])
 }

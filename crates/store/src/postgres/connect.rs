@@ -1,0 +1,180 @@
+//! Where the server is, and how connections to it are made.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::failure::{not_connected, unreachable};
+use super::migrations::migrate;
+use super::runtime::EngineRuntime;
+use super::sessions::Sessions;
+use super::writer::PostgresWriter;
+use crate::error::StoreError;
+use crate::reader::Reader;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a reader waits for a connection when all are in use.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long sent bytes may stay unacknowledged before the connection counts as lost.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// What a writer's session is told. Every look-up of the desk goes by an index; a planner that saw the tables while they
+/// were small must not come to another opinion. Whoever waits longer for a lock or an answer gives up and is told so.
+const WRITER_OPTIONS: &str = "-c lock_timeout=5s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s \
+    -c synchronous_commit=on -c plan_cache_mode=force_generic_plan -c jit=off \
+    -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+/// What a reader's session is told.
+const READER_OPTIONS: &str = "-c default_transaction_read_only=on -c statement_timeout=10s \
+    -c idle_in_transaction_session_timeout=60s -c plan_cache_mode=force_generic_plan -c jit=off";
+/// What a session that migrates is told: a migration takes as long as it takes.
+const MIGRATION_OPTIONS: &str = "-c lock_timeout=60s -c statement_timeout=0";
+
+/// A `PostgreSQL` database that was reached and has the schema of this program.
+#[derive(Clone)]
+pub struct Database {
+    config: Arc<Config>,
+    runtime: Arc<EngineRuntime>,
+}
+
+impl fmt::Debug for Database {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("hosts", &self.config.get_hosts()).finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// Connects to the database that a URL names (`postgres://USER:PASSWORD@HOST/DATABASE?sslmode=require`, or
+    /// `postgres:///DATABASE?host=/path/of/the/socket`) and brings its schema up to date.
+    ///
+    /// With `sslmode=require` the connection is encrypted and the server's certificate checked against the machine's
+    /// roots (or those of `SSL_CERT_FILE`). Sockets of this machine and `sslmode=disable` go without.
+    ///
+    /// # Errors
+    /// The URL cannot be read, names another machine without saying whether to encrypt, the server cannot be reached, or
+    /// its schema is newer than this program.
+    pub fn open(url: &str) -> Result<Self, StoreError> {
+        let mut config: Config = url.parse().map_err(|error| StoreError::Engine(format!("the database's URL: {error}")))?;
+        settle_encryption(&mut config)?;
+        config.application_name("scrip").connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(SILENCE_MAX);
+        config.keepalives_idle(SILENCE_MAX);
+        let database = Self { config: Arc::new(config), runtime: Arc::new(EngineRuntime::start()?) };
+        let pool = database.pool(MIGRATION_OPTIONS, 1)?;
+        database.runtime.wait(async move { migrate(connection_of(&pool).await?).await })?;
+        Ok(database)
+    }
+
+    /// A writer with a connection of its own. It connects when it is first used, and again whenever the connection is
+    /// lost.
+    ///
+    /// # Errors
+    /// The machine's certificates cannot be read.
+    pub fn writer(&self) -> Result<PostgresWriter, StoreError> {
+        Ok(PostgresWriter::new(self.pool(WRITER_OPTIONS, 1)?, self.runtime.clone()))
+    }
+
+    /// A reader with so many connections, at least one.
+    ///
+    /// # Errors
+    /// The machine's certificates cannot be read.
+    pub fn reader(&self, connections: usize) -> Result<Reader, StoreError> {
+        let pool = self.pool(READER_OPTIONS, connections.max(1))?;
+        Ok(Reader::of_postgres(Sessions::new(pool, self.runtime.clone())))
+    }
+
+    /// A reader of the state as it is now, which stays as it is however long it is read.
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub fn frozen_reader(&self) -> Result<Reader, StoreError> {
+        let pool = self.pool(READER_OPTIONS, 1)?;
+        Ok(Reader::of_postgres(Sessions::frozen(&pool, self.runtime.clone())?))
+    }
+
+    fn pool(&self, options: &str, connections: usize) -> Result<Pool, StoreError> {
+        let mut config = (*self.config).clone();
+        let options = config.get_options().map_or_else(|| options.to_owned(), |own| format!("{own} {options}"));
+        config.options(options);
+        let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = if config.get_ssl_mode() == SslMode::Require {
+            Manager::from_config(config, encryption()?, how)
+        } else {
+            Manager::from_config(config, NoTls, how)
+        };
+        let pool = Pool::builder(manager).max_size(connections).runtime(Runtime::Tokio1).wait_timeout(Some(WAIT_MAX));
+        let pool = pool.create_timeout(Some(CONNECT_TIMEOUT)).recycle_timeout(Some(CONNECT_TIMEOUT));
+        pool.build().map_err(|error| StoreError::Engine(error.to_string()))
+    }
+}
+
+/// A connection of a pool, made where none is idle.
+pub(super) async fn connection_of(pool: &Pool) -> Result<Object, StoreError> {
+    pool.get().await.map_err(|error| not_connected(&error))
+}
+
+/// Neither silently in the clear across a network, nor a certificate asked of this machine's own server.
+fn settle_encryption(config: &mut Config) -> Result<(), StoreError> {
+    let is_local = config.get_hosts().iter().all(|host| match host {
+        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback()),
+        Host::Unix(_) => true,
+    });
+    if [SslMode::Require, SslMode::Disable].contains(&config.get_ssl_mode()) {
+        return Ok(());
+    }
+    if !is_local {
+        let reason = "the database's URL names another machine: it must say sslmode=require";
+        return Err(StoreError::Engine(reason.to_owned()));
+    }
+    config.ssl_mode(SslMode::Disable);
+    Ok(())
+}
+
+fn encryption() -> Result<MakeRustlsConnect, StoreError> {
+    let mut roots = rustls::RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        return Err(unreachable("no root certificates were found on this machine"));
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let versions = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let versions = versions.map_err(|error| StoreError::Engine(error.to_string()))?;
+    Ok(MakeRustlsConnect::new(versions.with_root_certificates(roots).with_no_client_auth()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(url: &str) -> Result<SslMode, StoreError> {
+        let mut config: Config = url.parse().unwrap();
+        settle_encryption(&mut config).map(|()| config.get_ssl_mode())
+    }
+
+    #[test]
+    fn other_machines_are_asked_for_encryption() {
+        for (url, expected) in [
+            ("postgres://scrip@db.example/scrip?sslmode=require", Some(SslMode::Require)),
+            ("postgres://scrip@db.example/scrip?sslmode=disable", Some(SslMode::Disable)),
+            ("postgres://scrip@127.0.0.1:5433/scrip", Some(SslMode::Disable)),
+            ("postgres://scrip@localhost/scrip", Some(SslMode::Disable)),
+            ("postgres://scrip@localhost/scrip?sslmode=require", Some(SslMode::Require)),
+            ("postgres:///scrip?host=/run/postgresql", Some(SslMode::Disable)),
+            ("postgres://scrip@db.example/scrip", None),
+            ("postgres://scrip@db.example/scrip?sslmode=prefer", None),
+        ] {
+            assert_eq!(settled(url).ok(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn encryption_has_roots_to_trust() {
+        assert!(encryption().is_ok());
+    }
+}

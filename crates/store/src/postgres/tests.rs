@@ -1,0 +1,182 @@
+//! What only a server does: lose connections, wait for others, leave a commit unanswered.
+
+use std::time::Duration;
+
+use super::Database;
+use crate::tests::market::*;
+use crate::tests::{DAY, Engine, Store, id, postgres_database, wait};
+use crate::{AnyWriter, Record, StoreError, Wanted, Writer};
+
+/// A market, and a second writer on the same database.
+fn two_writers() -> (Store, AnyWriter) {
+    let mut store = Store::on_postgres();
+    store.settle_market();
+    let second = AnyWriter::Postgres(Box::new(database(&store).writer().unwrap()));
+    (store, second)
+}
+
+fn database(store: &Store) -> &Database {
+    let Engine::Postgres { database, .. } = &store.engine else { unreachable!() };
+    database
+}
+
+/// Everybody else's connections to the store's database end at once, as in a crash of the server.
+fn cut_connections(store: &Store) {
+    let sql = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    store.shell(sql).unwrap();
+}
+
+fn wanted_campaign() -> Wanted {
+    Wanted { campaigns: [id(CAMPAIGN)].into(), ..Wanted::default() }
+}
+
+#[test]
+fn b11_a_lost_connection_is_unreachable_once_and_made_again() {
+    let (mut store, _second) = two_writers();
+    let _book = store.load(&wanted_campaign());
+    cut_connections(&store);
+    let record = Record::new(id(1), DAY);
+    let lost = wait(store.writer.commit(&crate::Book::default(), &record)).unwrap_err();
+    assert!(matches!(lost, StoreError::Unreachable(_)), "{lost}");
+    assert!(!wait(store.writer.has_committed(id(1))).unwrap());
+    store.put(|_, _| {}).unwrap();
+    cut_connections(&store);
+    // A pooled connection that was cut while it was idle is replaced before anybody meets it, or met once.
+    let read = store.reader.all_campaigns(None, 10).or_else(|_| store.reader.all_campaigns(None, 10));
+    assert_eq!(read.unwrap().len(), 2);
+}
+
+#[test]
+fn c03_an_unanswered_commit_is_unknown_and_read_back() {
+    let (mut store, _second) = two_writers();
+    let book = store.load(&wanted_campaign());
+    let record = store.record();
+    let AnyWriter::Postgres(writer) = &mut store.writer else { unreachable!() };
+    writer.forget_answer_of_next_commit();
+    let unknown = wait(store.writer.commit(&book, &record)).unwrap_err();
+    assert!(matches!(unknown, StoreError::CommitUnknown), "{unknown}");
+    assert!(wait(store.writer.has_committed(record.batch_id)).unwrap());
+    assert!(!wait(store.writer.has_committed(id(7))).unwrap());
+    store.put(|_, _| {}).unwrap();
+}
+
+#[test]
+fn c04_has_committed_waits_for_a_commit_that_is_still_running() {
+    let (mut store, mut second) = two_writers();
+    let book = store.load(&wanted_campaign());
+    let record = store.record();
+    let batch_id = record.batch_id;
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| wait(second.has_committed(batch_id)));
+        while store.shell("SELECT count(*) FROM pg_locks WHERE NOT granted").unwrap() == "0" {
+            assert!(!asked.is_finished(), "it did not wait");
+        }
+        wait(store.writer.commit(&book, &record)).unwrap();
+        assert!(asked.join().unwrap().unwrap());
+    });
+}
+
+#[test]
+fn c05_a_second_writer_waits_and_sees_what_the_first_did() {
+    let (mut store, mut second) = two_writers();
+    let mut book = store.load(&wanted_campaign());
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let book = wait(second.load(&wanted_campaign())).unwrap();
+            let used = book.campaigns.get(&id(CAMPAIGN)).unwrap().used;
+            let head = book.journal_head;
+            wait(second.rollback());
+            (used, head)
+        });
+        while store.shell("SELECT count(*) FROM pg_locks WHERE NOT granted").unwrap() == "0" {
+            assert!(!waiting.is_finished(), "it did not wait");
+        }
+        let mut campaign = book.campaigns.get(&id(CAMPAIGN)).unwrap().clone();
+        campaign.used = units(77);
+        book.campaigns.put(campaign.id, campaign);
+        let record = Record::new(id(5), DAY);
+        wait(store.writer.commit(&book, &record)).unwrap();
+        assert_eq!(waiting.join().unwrap(), (units(77), book.journal_head));
+    });
+}
+
+#[test]
+fn c06_waiting_too_long_is_busy_and_readers_go_on() {
+    let (mut store, mut second) = two_writers();
+    let _held = store.load(&wanted_campaign());
+    let begun = std::time::Instant::now();
+    assert!(matches!(wait(second.load(&wanted_campaign())), Err(StoreError::Busy)));
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert_eq!(store.reader.all_campaigns(None, 10).unwrap().len(), 2);
+    wait(store.writer.rollback());
+    wait(second.load(&wanted_campaign())).unwrap();
+}
+
+#[test]
+fn b15_migrations_run_once_when_many_open_at_once() {
+    let cluster = cluster::shared().unwrap();
+    let url = cluster.create_database("opened_by_many", None).unwrap();
+    std::thread::scope(|scope| {
+        let openings: Vec<_> = (0..4).map(|_| scope.spawn(|| Database::open(&url).map(drop))).collect();
+        for opening in openings {
+            opening.join().unwrap().unwrap();
+        }
+    });
+    assert_eq!(cluster.execute("opened_by_many", "SELECT version FROM schema_version").unwrap().trim(), "1");
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let (name, url) = postgres_database();
+    cluster::shared().unwrap().execute(&name, "INSERT INTO schema_version (version) VALUES (99)").unwrap();
+    let refused = Database::open(&url).unwrap_err();
+    assert!(matches!(&refused, StoreError::Engine(reason) if reason.contains("newer")), "{refused}");
+}
+
+#[test]
+fn what_is_not_there_is_unreachable() {
+    let refused = Database::open("postgres:///scrip?user=scrip&host=/nonexistent").unwrap_err();
+    assert!(matches!(refused, StoreError::Unreachable(_)), "{refused}");
+    let (_, url) = postgres_database();
+    let refused = Database::open(&url.replace("copy_", "no_copy_")).unwrap_err();
+    assert!(matches!(refused, StoreError::Unreachable(_)), "{refused}");
+    assert!(matches!(Database::open("no url").unwrap_err(), StoreError::Engine(_)));
+}
+
+#[test]
+fn readers_cannot_write() {
+    let store = Store::on_postgres();
+    let refused = store.reader.run(|snapshot| snapshot.column::<i64>("setting", "DELETE FROM setting RETURNING 1", []));
+    assert!(matches!(refused, Err(StoreError::Unreachable(reason)) if reason.contains("read-only")));
+}
+
+#[test]
+fn a_frozen_reader_stays_where_it_is() {
+    let (mut store, _second) = two_writers();
+    let frozen = database(&store).frozen_reader().unwrap();
+    store.put(|book, _| book.investments.put(id(1_000), investment(1_000))).unwrap();
+    assert_eq!(frozen.all_investments(None, 10).unwrap(), []);
+    assert_eq!(store.reader.all_investments(None, 10).unwrap().len(), 1);
+    assert_eq!(frozen.all_campaigns(None, 10).unwrap().len(), 2);
+}
+
+#[test]
+fn damage_is_found() {
+    let (store, _second) = two_writers();
+    assert_eq!(store.reader.integrity_check().unwrap(), Vec::<String>::new());
+    store.shell("SET session_replication_role = replica; DELETE FROM wallet; DELETE FROM investor").unwrap();
+    let faults = store.reader.integrity_check().unwrap();
+    assert!(!faults.is_empty() && faults.iter().all(|fault| fault.ends_with("refers to no investor")), "{faults:?}");
+}
+
+#[test]
+fn every_look_up_of_the_desk_goes_by_an_index() {
+    let (mut store, _second) = two_writers();
+    store.put(|book, _| book.investments.put(id(1_000), investment(1_000))).unwrap();
+    let AnyWriter::Postgres(writer) = &mut store.writer else { unreachable!() };
+    for plan in wait(writer.plans()) {
+        assert!(!plan.contains("Seq Scan"), "{plan}");
+        assert!(plan.contains("Index"), "{plan}");
+    }
+}

@@ -1,0 +1,52 @@
+//! Readers: committed state, on connections of their own that cannot write. Every query is written once, for both
+//! engines.
+
+mod condition;
+mod holders;
+mod investments;
+mod market;
+mod page;
+mod presence;
+mod snapshot;
+mod tenants;
+mod verify;
+mod work;
+
+pub(crate) use snapshot::{Snapshot, TakeRow, Value, head_of, journal_head};
+
+use crate::error::StoreError;
+use crate::{postgres, sqlite};
+
+/// Read-only connections to one engine. Every method blocks until it has its answer, and sees one consistent state.
+/// Clones share the connections.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    engine: Engine,
+}
+
+#[derive(Clone, Debug)]
+enum Engine {
+    Sqlite(sqlite::Connections),
+    Postgres(postgres::Sessions),
+}
+
+impl Reader {
+    pub(crate) const fn of_sqlite(connections: sqlite::Connections) -> Self {
+        Self { engine: Engine::Sqlite(connections) }
+    }
+
+    pub(crate) const fn of_postgres(sessions: postgres::Sessions) -> Self {
+        Self { engine: Engine::Postgres(sessions) }
+    }
+
+    /// Reads on one connection, in one database transaction: all that is read belongs to the same commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] where every connection stayed in use; what the reading says.
+    pub(crate) fn run<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(connections) => connections.run(|connection| read(&Snapshot::Sqlite(connection))),
+            Engine::Postgres(sessions) => sessions.run(|session| read(&Snapshot::Postgres(session))),
+        }
+    }
+}
