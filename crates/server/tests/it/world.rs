@@ -39,13 +39,17 @@ const POLLS_MAX: u32 = 6_000;
 
 static KEYS: AtomicU64 = AtomicU64::new(1);
 
-/// Chooses the engine: `postgres`, or the embedded one.
+/// Chooses the engine: `postgres`, or `sqlite`, which is the default.
 const ENGINE_VARIABLE: &str = "SCRIP_TEST_DATABASE";
 
 /// The database that belongs to a test's folder: `None` for the embedded one, else a new one of the server or that of
 /// the world before in this folder.
 pub fn database_of(folder: &Path) -> Option<String> {
-    (std::env::var(ENGINE_VARIABLE).as_deref() == Ok("postgres")).then(|| server_database_of(folder))
+    match std::env::var(ENGINE_VARIABLE).as_deref() {
+        Ok("postgres") => Some(server_database_of(folder)),
+        Ok("sqlite") | Err(_) => None,
+        Ok(other) => panic!("{ENGINE_VARIABLE} is postgres or sqlite, not {other}"),
+    }
 }
 
 /// The database of the server that belongs to a test's folder, whatever engine the environment names.

@@ -22,8 +22,24 @@ use crate::{AnyWriter, Book, Reader, Record, Wanted, Writer, postgres, sqlite};
 /// The day on which tests commit unless they say otherwise.
 pub(crate) const DAY: i64 = 20_159;
 
-/// Chooses the engine: `postgres`, or the embedded one.
+/// Chooses the engine: `postgres`, or `sqlite`, which is the default.
 const ENGINE_VARIABLE: &str = "SCRIP_TEST_DATABASE";
+
+fn is_postgres_wanted() -> bool {
+    match std::env::var(ENGINE_VARIABLE).as_deref() {
+        Ok("postgres") => true,
+        Ok("sqlite") | Err(_) => false,
+        Ok(other) => panic!("{ENGINE_VARIABLE} is postgres or sqlite, not {other}"),
+    }
+}
+
+#[test]
+fn the_environment_chooses_the_engine() {
+    let wanted = std::env::var(ENGINE_VARIABLE).unwrap_or_else(|_| "sqlite".to_owned());
+    assert_eq!(Store::new().either("sqlite", "postgres"), wanted);
+    let version = Store::new().shell("SELECT version()");
+    assert_eq!(version.is_ok_and(|version| version.starts_with("PostgreSQL")), wanted == "postgres");
+}
 
 /// A database of its own for a test, of the engine that the environment names.
 pub(crate) struct Store {
@@ -43,17 +59,15 @@ pub(crate) enum Engine {
 
 impl Store {
     pub(crate) fn new() -> Self {
-        match std::env::var(ENGINE_VARIABLE).as_deref() {
-            Ok("postgres") => Self::on_postgres(),
-            Ok(_) | Err(_) => Self::on_sqlite(),
-        }
+        if is_postgres_wanted() { Self::on_postgres() } else { Self::on_sqlite() }
     }
 
     /// Where the environment names a server: in another cluster than that of this process.
     pub(crate) fn new_in(cluster: &cluster::Cluster) -> Self {
-        match std::env::var(ENGINE_VARIABLE).as_deref() {
-            Ok("postgres") => Self::at("measured".to_owned(), &cluster.create_database("measured", None).unwrap()),
-            Ok(_) | Err(_) => Self::on_sqlite(),
+        if is_postgres_wanted() {
+            Self::at("measured".to_owned(), &cluster.create_database("measured", None).unwrap())
+        } else {
+            Self::on_sqlite()
         }
     }
 
