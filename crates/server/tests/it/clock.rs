@@ -82,7 +82,7 @@ async fn what_is_recorded_and_the_blocks_follow_and_a_restart_keeps_the_distance
     let ended = session.ended_credit(&id, &credit).await;
     assert_eq!(ended["status"], "succeeded");
     assert!((seconds(&ended["finished_at"]) - now_s()).abs() <= 60, "{ended}");
-    let head = world.running.chain.head().await.unwrap();
+    let head = world.running.chain.as_ref().unwrap().head().await.unwrap();
     assert!((i64::try_from(head.time_seconds).unwrap() - now_s()).abs() <= 60, "{head:?}");
 
     let world = World::start_in(world.stop().await, |_| {}).await;

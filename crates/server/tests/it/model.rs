@@ -150,7 +150,7 @@ struct Walk {
 
 impl Walk {
     async fn start(seed: u64) -> Self {
-        let world = World::start().await;
+        let world = World::start_embedded().await;
         let session = world.distributor().await;
         let campaign = world.campaign(json!({"allocation": ALLOCATION})).await;
         let documents = world.signed_documents(&session).await;
@@ -349,7 +349,7 @@ async fn s07_random_sequences_never_part_from_the_model() {
     walk = walk.crash().await;
     walk.compare().await;
     let folder = walk.world.stop().await;
-    let report = server::verify::verify(&folder.path().join("data")).await.unwrap();
+    let report = server::verify::verify(&folder.path().join("data"), None).await.unwrap();
     let delivered = walk.models.iter().filter(|model| model.is_delivered).map(|model| model.units).sum::<u64>();
     assert_eq!(report.units, u128::from(delivered), "seed {seed}: the ledger holds what was delivered");
 }

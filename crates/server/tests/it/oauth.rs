@@ -356,7 +356,7 @@ fn scrip_client(world: &World, arguments: &[&str]) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_are_created_beside_a_running_sandbox_work_at_once() {
-    let world = World::start().await;
+    let world = World::start_embedded().await;
     let mut organisations = Vec::new();
     for (kind, path) in [
         ("issuer", "/issuer/v2/products/"),

@@ -96,7 +96,7 @@ async fn act(distributor: &Session, side: &Side) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn personal_data_stands_in_no_file_and_no_log() {
-    let world = World::start().await;
+    let world = World::start_embedded().await;
     let side = Side::of_new_tenants(&world, "Own").await;
     let folder = world.stop().await;
     let program = Process::start_logging(folder.path(), &[], "info").await;
@@ -124,7 +124,7 @@ async fn personal_data_stands_in_no_file_and_no_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_reading_an_investor_shows_personal_data() {
-    let world = World::start().await;
+    let world = World::start_embedded().await;
     let side = Side::of_new_tenants(&world, "Own").await;
     let mut shown = Vec::new();
     for operation in guarded() {
@@ -144,7 +144,7 @@ async fn only_reading_an_investor_shows_personal_data() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn remembered_answers_about_an_investor_name_him_and_are_sealed() {
-    let world = World::start().await;
+    let world = World::start_embedded().await;
     let side = Side::of_new_tenants(&world, "Own").await;
     let subject = Uuid::parse_str(&side.id("investor_id")).unwrap().as_bytes().to_vec();
     let mut sealed = Vec::new();
@@ -170,14 +170,14 @@ async fn remembered_answers_about_an_investor_name_him_and_are_sealed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_key_personal_data_is_gone_and_everything_else_still_holds() {
-    let world = World::start().await;
+    let world = World::start_embedded().await;
     let side = Side::of_new_tenants(&world, "Own").await;
     let other = world.investor(side.distributor.organisation_id, PersonKind::Natural, true).await;
     let path = |id: &str| format!("/distributor/v2/investors/{id}/");
     let before = side.distributor.get(&path(&side.id("investor_id"))).await.expect(200);
     assert_eq!(before.body["personal_data"]["surname"], CANARY);
     let data = world.folder.path().join("data");
-    let whole = verify(&data).await.unwrap();
+    let whole = verify(&data, None).await.unwrap();
     let subject = Uuid::parse_str(&side.id("investor_id")).unwrap();
     let deleted =
         database_in(world.folder.path()).execute("DELETE FROM subject_key WHERE investor_id = ?1", [subject.as_bytes()]);
@@ -189,16 +189,16 @@ async fn without_its_key_personal_data_is_gone_and_everything_else_still_holds()
     for list in ["/distributor/v2/investors/", "/distributor/v2/investments/"] {
         assert!(side.distributor.get(list).await.expect(200).body["count"].as_u64() > Some(0), "{list}");
     }
-    let report = verify(&data).await.unwrap();
+    let report = verify(&data, None).await.unwrap();
     assert_eq!((report.journal_entries, report.issues, report.units), (whole.journal_entries, whole.issues, whole.units));
     let folder = world.stop().await;
-    verify(&folder.path().join("data")).await.unwrap();
+    verify(&folder.path().join("data"), None).await.unwrap();
     let world = World::start_in(folder, |_| {}).await;
     let side = side.moved_to(&world.handout.url);
     let again = side.distributor.get(&path(&subject.to_string())).await.expect(200);
     assert_eq!(again.body["personal_data"], Value::Null);
     world.tenant(OrganisationKind::Distributor, "The journal goes on").await;
-    verify(&world.stop().await.path().join("data")).await.unwrap();
+    verify(&world.stop().await.path().join("data"), None).await.unwrap();
 }
 
 /// The body with its personal data erased.

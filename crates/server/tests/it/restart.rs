@@ -87,7 +87,7 @@ async fn ids_credentials_balances_ledger_and_clock_survive_a_stop_and_a_kill() {
             process.terminate();
             assert!(process.ended().await.success());
         }
-        assert_eq!(verify(&data).await.unwrap().units, 10, "killed: {is_killed}");
+        assert_eq!(verify(&data, None).await.unwrap().units, 10, "killed: {is_killed}");
         process = Process::start(folder.path(), &[]).await;
         assert_same(&process, &handout);
         assert_eq!(seen(&process, &id).await, before, "killed: {is_killed}");
@@ -117,7 +117,7 @@ async fn a_client_that_is_created_while_the_sandbox_runs_can_sign_in_at_once_and
     let client_id = first["client_id"].as_str().unwrap();
     let revoked = printed(&run(&["client", "revoke", "--client-id", client_id], &data));
     assert_eq!(revoked, json!({"client_id": client_id, "revoked": true}));
-    verify(&data).await.unwrap();
+    verify(&data, None).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,7 +210,7 @@ async fn a_stop_under_load_keeps_everything_that_was_acknowledged() {
     }
     process.terminate();
     assert!(process.ended().await.success());
-    verify(&folder.path().join("data")).await.unwrap();
+    verify(&folder.path().join("data"), None).await.unwrap();
 }
 
 /// Creates until the program is gone, and gives what was acknowledged.

@@ -42,9 +42,20 @@ static KEYS: AtomicU64 = AtomicU64::new(1);
 /// Chooses the engine: `postgres`, or `sqlite`, which is the default.
 const ENGINE_VARIABLE: &str = "SCRIP_TEST_DATABASE";
 
+/// Lies in a test's folder whose database is the embedded one in any case.
+const EMBEDDED_NOTE: &str = "embedded-engine";
+
+/// Gives a folder the embedded database, whatever the environment names.
+pub fn keep_embedded(folder: &Path) {
+    std::fs::write(folder.join(EMBEDDED_NOTE), "").unwrap();
+}
+
 /// The database that belongs to a test's folder: `None` for the embedded one, else a new one of the server or that of
 /// the world before in this folder.
 pub fn database_of(folder: &Path) -> Option<String> {
+    if folder.join(EMBEDDED_NOTE).exists() {
+        return None;
+    }
     match std::env::var(ENGINE_VARIABLE).as_deref() {
         Ok("postgres") => Some(server_database_of(folder)),
         Ok("sqlite") | Err(_) => None,
@@ -99,6 +110,13 @@ impl World {
     /// A fresh sandbox without rate limits.
     pub async fn start() -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), |_| {}).await
+    }
+
+    /// A fresh sandbox on the embedded engine whatever the environment names, for tests that look into its files.
+    pub async fn start_embedded() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        keep_embedded(folder.path());
+        Self::start_in(folder, |_| {}).await
     }
 
     /// A sandbox in a folder that may hold one already. Its database is of the engine that the environment names.

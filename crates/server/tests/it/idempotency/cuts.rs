@@ -12,7 +12,7 @@ use crate::access::call::{Call, Payload};
 use crate::access::catalogue::{Operation, mutating};
 use crate::access::side::Side;
 use crate::process::Process;
-use crate::world::{Session, World, make_key};
+use crate::world::{Session, World, keep_embedded, make_key};
 
 /// A request as the bytes that go over the wire.
 fn bytes_of(call: &Call, token: &str, key: &str) -> Vec<u8> {
@@ -83,7 +83,7 @@ async fn cut_at_once(world: &World, side: &Side, operation: &Operation) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn i05_a_repeated_upload_whose_connection_is_cut_leaves_no_bytes_behind() {
-    let world = World::start().await;
+    let world = World::start_embedded().await;
     let side = Side::of_new_tenants(&world, "Own").await;
     let operation = mutating().into_iter().find(|operation| operation.id == "distributor_upload_document").unwrap();
     let (call, key) = (side.fresh(&operation).await, make_key());
@@ -115,6 +115,8 @@ struct Prepared {
 
 /// Makes a request to every operation in a folder, and leaves the folder to another program.
 async fn prepare(folder: tempfile::TempDir) -> (tempfile::TempDir, Vec<Prepared>) {
+    // The other program is started on the folder alone.
+    keep_embedded(folder.path());
     let world = World::start_in(folder, |_| {}).await;
     let side = Side::of_new_tenants(&world, "Own").await;
     let mut prepared = Vec::new();

@@ -106,7 +106,7 @@ async fn refused(side: &Side, operation: &Operation) -> Option<(&'static str, Ca
 
 #[tokio::test(flavor = "multi_thread")]
 async fn i10_a_failure_inside_is_not_remembered_and_the_retry_executes() {
-    let world = World::start().await;
+    let world = World::start_embedded().await;
     let side = Side::of_new_tenants(&world, "Own").await;
     let database = database_in(world.folder.path());
     for operation in mutating() {

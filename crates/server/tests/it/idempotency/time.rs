@@ -43,7 +43,7 @@ async fn i11_a_key_holds_a_day_and_after_it_the_rules_still_prevent_a_second_cre
 
 #[tokio::test(flavor = "multi_thread")]
 async fn i13_a_remembered_answer_about_an_investor_is_sealed_and_erased_with_him() {
-    let world = World::start().await;
+    let world = World::start_embedded().await;
     let side = Side::of_new_tenants(&world, "Own").await;
     let session = &side.distributor;
     let key = make_key();

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Scene, operations, unknown_id};
 use crate::contract::resolved;
-use crate::world::{GUIDE_DATE, Reply, make_key};
+use crate::world::{GUIDE_DATE, Reply, database_of, make_key};
 
 /// Requests of one run.
 const REQUESTS: usize = 3_000;
@@ -357,5 +357,5 @@ async fn a16_every_answer_to_thousands_of_damaged_requests_is_declared_and_none_
         assert!(counts.contains_key(&status), "no answer was {status}, so the requests are too wild or too tame: {counts:?}");
     }
     let folder = scene.world.stop().await;
-    verify(&folder.path().join("data")).await.unwrap();
+    verify(&folder.path().join("data"), database_of(folder.path()).as_deref()).await.unwrap();
 }

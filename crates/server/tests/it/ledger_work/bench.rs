@@ -30,11 +30,13 @@ use server::operations::listing::CreateListing;
 use server::operations::product::CreateProduct;
 use server::operations::sandbox::{Inhabitants, SettleSandbox};
 use server::program::{Office, genesis};
+use store::Reader;
 use store::queries::LiveLedgerTransaction;
-use store::sqlite::Reader;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use uuid::Uuid;
+
+use crate::world::database_of;
 
 /// Seconds that a signed batch may run.
 pub const VALIDITY_S: i64 = 600;
@@ -79,7 +81,7 @@ impl Bench {
     /// A settled sandbox whose token stands on the ledger.
     pub async fn start(finality_blocks: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let office = Office::open(&folder.path().join("data")).unwrap();
+        let office = Office::open(&folder.path().join("data"), database_of(folder.path()).as_deref()).unwrap();
         let key = LocalSigner::new(office.keyring.derive(KeyUse::EmbeddedLedger)).unwrap();
         let now = office.clock.now();
         let fake = FakeChain::new(&genesis(&key, u64::try_from(now.seconds_floor()).unwrap()), finality_blocks);

@@ -52,13 +52,13 @@ pub struct Row {
 impl Folder {
     /// Two delivered investments, one that waits, and one that was cancelled.
     pub async fn settled() -> Self {
-        Self::of(World::start().await, |_| {}).await
+        Self::of(World::start_embedded().await, |_| {}).await
     }
 
     /// As above, with the head as it was half-way.
     pub async fn settled_with_older_head() -> (Self, Vec<u8>) {
         let mut older = Vec::new();
-        let folder = Self::of(World::start().await, |data| {
+        let folder = Self::of(World::start_embedded().await, |data| {
             let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
             while older.is_empty() && std::time::Instant::now() < deadline {
                 older = std::fs::read(head::default_path(data)).unwrap_or_default();
@@ -72,7 +72,7 @@ impl Folder {
     /// As above, but the database is the copy that was taken half-way.
     pub async fn settled_with_older_copy() -> Self {
         let mut copy = Vec::new();
-        let folder = Self::of(World::start().await, |data| {
+        let folder = Self::of(World::start_embedded().await, |data| {
             let path = data.join("copy.sqlite");
             Database::open(data).unwrap().copy_to(&path).unwrap();
             copy = std::fs::read(&path).unwrap();
@@ -101,7 +101,7 @@ impl Folder {
 
     /// What `verify` finds. It must find something.
     pub async fn found(&self) -> String {
-        match verify(&self.data).await {
+        match verify(&self.data, None).await {
             Ok(report) => format!("nothing: {report}"),
             Err(difference) => difference.to_string(),
         }
