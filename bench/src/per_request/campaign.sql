@@ -1,0 +1,1 @@
+INSERT INTO campaign (id, allocation) VALUES ($1, $2)

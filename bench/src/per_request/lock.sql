@@ -1,0 +1,1 @@
+SELECT allocation, used FROM campaign WHERE id = $1 FOR UPDATE

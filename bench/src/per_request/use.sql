@@ -1,0 +1,1 @@
+UPDATE campaign SET used = used + $2 WHERE id = $1
