@@ -150,6 +150,17 @@ impl ServeArgs {
 }
 
 impl CommandLine {
+    /// The levels of the log where nothing else is said: a demo shows its steps, not its requests.
+    #[must_use]
+    pub const fn log_levels(&self) -> &'static str {
+        match self.command {
+            Command::Demo(_) => "warn",
+            Command::Sandbox(_) | Command::Serve(_) | Command::Client(_) | Command::Verify(_) | Command::Openapi => {
+                "info,tokio_postgres=warn"
+            }
+        }
+    }
+
     /// Does what the command line says.
     ///
     /// # Errors

@@ -9,15 +9,16 @@ use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
     // SCRIP_LOG takes the levels, `info` or `warn,scrip::access=info`. Lines are JSON unless a person is looking.
-    let filter = EnvFilter::try_from_env("SCRIP_LOG").unwrap_or_else(|_| EnvFilter::new("info,tokio_postgres=warn"));
+    let filter = EnvFilter::try_from_env("SCRIP_LOG").unwrap_or_else(|_| EnvFilter::new(command_line.log_levels()));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         log.compact().init();
     } else {
         log.json().init();
     }
-    match CommandLine::parse().run().await {
+    match command_line.run().await {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("scrip: {failure}");
