@@ -156,6 +156,8 @@ impl Sandbox {
 
     /// Takes new tokens: they last a quarter of an hour.
     pub async fn renew_tokens(&mut self) -> Result<(), Failure> {
+        // The server closes a connection that was idle during a load.
+        self.connection = Connection::open(self.address).await?;
         self.issuer = token(&mut self.connection, &self.handout.issuer).await?;
         self.distributor = token(&mut self.connection, &self.handout.distributor).await?;
         Ok(())
@@ -267,6 +269,8 @@ impl Sandbox {
 
     async fn send(&mut self, request: Outgoing) -> Result<Value, Failure> {
         let asked = format!("{} {}", request.method(), request.uri());
+        // Between two loads the server closes what was idle, so every request of the preparation has its own connection.
+        self.connection = Connection::open(self.address).await?;
         let answer = self.connection.send(request).await?;
         if !(200..300).contains(&answer.status) {
             return Err(format!("{asked}: {} {}", answer.status, String::from_utf8_lossy(&answer.body)).into());
