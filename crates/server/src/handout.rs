@@ -28,15 +28,15 @@ pub struct Handout {
     pub investor_id: Uuid,
     /// The investor's wallet.
     pub wallet_id: Uuid,
-    /// The web UI; null while there is none.
-    pub studio: Option<StudioAccess>,
+    /// The web UI.
+    pub studio: StudioAccess,
 }
 
 /// How to get into the web UI.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StudioAccess {
-    /// Its address.
-    pub url: String,
+    /// Its address; null while there is no web UI.
+    pub url: Option<String>,
     /// Who may sign in.
     pub users: Vec<String>,
 }
@@ -54,7 +54,7 @@ impl Handout {
             product_id: inhabitants.product_id,
             investor_id: inhabitants.investor_id,
             wallet_id: inhabitants.wallet_id,
-            studio: None,
+            studio: StudioAccess { url: None, users: Vec::new() },
         }
     }
 
