@@ -18,7 +18,7 @@ const EXCESS_MAX: u32 = 79;
 /// difference, whatever else the machine does meanwhile.
 ///
 /// On the embedded engine, in either run: on PostgreSQL a foreign document was once seen to take longer than a random id
-/// (605 of 1,000 pairs), because its row is found before the condition on its owner is asked. That is open.
+/// (605 of 1,000 pairs). The cause is not known; that its row is found before its owner is asked is a guess. That is open.
 #[tokio::test(flavor = "multi_thread")]
 async fn t01_a_foreign_id_is_answered_like_a_random_one_and_takes_as_long() {
     let world = World::start_embedded().await;
