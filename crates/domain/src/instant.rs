@@ -10,8 +10,9 @@ use thiserror::Error;
 /// How far in the future a stated date may lie before it is refused: clocks of two companies differ by seconds.
 pub const STATED_AHEAD_MICROS_MAX: i64 = 5 * 60 * 1_000_000;
 
-/// The zone whose calendar date is the value date of a payment.
-const VALUE_DATE_ZONE: &str = "Europe/Berlin";
+/// The zone whose calendar date is the value date of a payment. Its rules are part of the program: a machine without a zone
+/// database, or with an old one, must not move a date.
+static VALUE_DATE_ZONE: TimeZone = jiff::tz::get!("Europe/Berlin");
 
 /// A point in time, in microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -79,14 +80,13 @@ impl Instant {
         self.0.saturating_sub(now.0) > STATED_AHEAD_MICROS_MAX
     }
 
-    /// The calendar date in Europe/Berlin: the value date of a payment received at this instant.
-    ///
-    /// # Errors
-    /// The instant is outside the years the calendar knows, or the zone's rules are missing.
-    pub fn value_date(self) -> Result<Date, InstantOutOfRange> {
-        let zone = TimeZone::get(VALUE_DATE_ZONE).map_err(|_| InstantOutOfRange)?;
-        let timestamp = Timestamp::from_microsecond(self.0).map_err(|_| InstantOutOfRange)?;
-        Ok(timestamp.to_zoned(zone).date())
+    /// The calendar date in Europe/Berlin: the value date of a payment received at this instant. An instant outside the
+    /// years that the calendar knows counts as its first or last day.
+    #[must_use]
+    pub fn value_date(self) -> Date {
+        let outside = if self.0 < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        let timestamp = Timestamp::from_microsecond(self.0).unwrap_or(outside);
+        timestamp.to_zoned(VALUE_DATE_ZONE.clone()).date()
     }
 }
 
@@ -119,11 +119,22 @@ mod tests {
             ("2025-03-11T23:00:00Z", "2025-03-12"),
             ("2025-07-31T21:59:59Z", "2025-07-31"),
             ("2025-07-31T22:00:00Z", "2025-08-01"),
+            ("2025-12-31T22:59:59Z", "2025-12-31"),
             ("2025-12-31T23:00:00Z", "2026-01-01"),
             ("2028-02-28T23:00:00Z", "2028-02-29"),
+            ("2026-03-29T00:59:59Z", "2026-03-29"),
+            ("2026-10-25T01:30:00Z", "2026-10-25"),
+            ("2025-03-12T07:14:13.630308+00:00", "2025-03-12"),
+            ("2060-07-31T22:00:00Z", "2060-08-01"),
         ] {
-            assert_eq!(Instant::parse(instant).unwrap().value_date().unwrap().to_string(), date, "{instant}");
+            assert_eq!(Instant::parse(instant).unwrap().value_date().to_string(), date, "{instant}");
         }
+    }
+
+    #[test]
+    fn an_instant_outside_the_calendar_counts_as_its_edge() {
+        assert_eq!(Instant::from_micros(i64::MAX).value_date().year(), 9999);
+        assert_eq!(Instant::from_micros(i64::MIN).value_date().year(), -9999);
     }
 
     #[test]

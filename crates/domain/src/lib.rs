@@ -3,13 +3,16 @@
 //! Nothing here reads a clock, a socket, a file or a random source: whatever a rule needs comes in as an
 //! argument, and whatever it decides goes out as a value. `ARCHITECTURE.md` explains who calls it and when.
 
+pub mod calendar;
 pub mod campaign;
 pub mod country;
 pub mod credit;
+pub mod daycount;
 pub mod document;
 pub mod ids;
 pub mod instant;
 pub mod instruction;
+pub mod interest;
 pub mod investment;
 pub mod investor;
 pub mod journal;

@@ -1,19 +1,24 @@
-//! What an investor pays: four exact components, each rounded once, and their sum.
+//! What an investor pays: four exact components, each rounded once, and their sum; and how each came about.
 //!
 //! Source: guide, "Mark investment as paid". Rounding to the minor unit is half up (Reg. (EC) 1103/97 Art. 5, taken
 //! as the house rule), on the whole position and never per unit.
 
+use jiff::civil::Date;
 use num_bigint::BigInt;
 use num_rational::BigRational;
+use num_traits::Zero;
 
+use crate::interest::{Accrual, Interest, NoAccrual, RunningAccrual, accrual};
 use crate::money::{Currency, Money, Percent, Price};
-use crate::product::Interest;
 use crate::refusal::Refusal;
 use crate::units::Units;
 
+/// The version of the rules in this file. An amount that was frozen under one is recomputed by the rules of that version.
+pub const RULE_VERSION: u32 = 1;
+
 /// What the payable is computed from.
 #[derive(Clone, Copy, Debug)]
-pub struct PayableInputs {
+pub struct PayableInputs<'a> {
     /// Units bought.
     pub units: Units,
     /// The campaign's price of one unit.
@@ -22,8 +27,12 @@ pub struct PayableInputs {
     pub agio_percent: Percent,
     /// The discount stated for this investment.
     pub disagio: Option<Money>,
+    /// The nominal of one unit, on which interest runs; where the product states none, the price stands for it.
+    pub nominal_value: Option<Money>,
     /// How the product pays interest.
-    pub interest: Interest,
+    pub interest: &'a Interest,
+    /// The day on which the payment counts.
+    pub value_date: Date,
 }
 
 /// The components of a payment, all in the campaign's currency.
@@ -41,19 +50,169 @@ pub struct Payable {
     pub payment_total: Money,
 }
 
+/// A component of a payment.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Component {
+    /// Units × price.
+    InvestmentAmount,
+    /// Added.
+    Agio,
+    /// Taken off.
+    Disagio,
+    /// Added.
+    AccruedInterest,
+}
+
+impl Component {
+    /// The field that shows it.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::InvestmentAmount => "investment_amount",
+            Self::Agio => "agio",
+            Self::Disagio => "disagio",
+            Self::AccruedInterest => "accrued_interest",
+        }
+    }
+
+    /// Its sign in the total.
+    #[must_use]
+    pub const fn sign(self) -> i8 {
+        match self {
+            Self::InvestmentAmount | Self::Agio | Self::AccruedInterest => 1,
+            Self::Disagio => -1,
+        }
+    }
+}
+
+/// What interest runs on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InterestBase {
+    /// The nominal that the product states.
+    NominalValue(Money),
+    /// The campaign's price: the product states no nominal.
+    Price(Price),
+}
+
+impl InterestBase {
+    /// Of one unit, exactly.
+    #[must_use]
+    pub fn exact(self) -> BigRational {
+        match self {
+            Self::NominalValue(nominal) => nominal.exact(),
+            Self::Price(price) => price.exact(),
+        }
+    }
+}
+
+/// How a component came about, with everything that it was computed from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Formula<'a> {
+    /// `units × price`.
+    UnitsTimesPrice {
+        /// Units bought.
+        units: Units,
+        /// Price of one.
+        price: Price,
+    },
+    /// `units × price × percent / 100`.
+    PercentOfInvestmentAmount {
+        /// The investment amount before rounding.
+        base: BigRational,
+        /// The percentage.
+        percent: Percent,
+    },
+    /// The amount was stated.
+    Stated,
+    /// `units × base × rate / 100 × day count fraction`; a rate per period is divided by the whole period's fraction.
+    Interest {
+        /// Units bought.
+        units: Units,
+        /// What one of them bears interest on.
+        base: InterestBase,
+        /// The period, its rate and the days.
+        running: RunningAccrual<'a>,
+    },
+    /// Nothing has run up.
+    NoInterest(NoAccrual),
+}
+
+/// One line of the explanation: anybody can compute `exact` from the formula, and the amount from `exact`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line<'a> {
+    /// Which component.
+    pub component: Component,
+    /// How it came about.
+    pub formula: Formula<'a>,
+    /// Its value before rounding, in whole units of the currency.
+    pub exact: BigRational,
+    /// Its value, rounded half up to the currency's minor unit.
+    pub amount: Money,
+}
+
+/// A payment with its explanation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Explained<'a> {
+    /// The amounts.
+    pub payable: Payable,
+    /// One line a component, in order.
+    pub lines: [Line<'a>; 4],
+    /// The day on which the payment counts.
+    pub value_date: Date,
+}
+
 /// Computes what is to be paid.
 ///
 /// # Errors
-/// The disagio's currency is not the price's, it is more than the investment amount, or an amount does not fit.
-pub fn payable(inputs: &PayableInputs) -> Result<Payable, Refusal> {
+/// The disagio's currency is not the price's, it is more than the investment amount, the nominal's currency is not the
+/// price's, the value date is after maturity, or an amount does not fit.
+pub fn payable(inputs: &PayableInputs<'_>) -> Result<Payable, Refusal> {
+    explained(inputs).map(|explained| explained.payable)
+}
+
+/// Computes what is to be paid and says how.
+///
+/// # Errors
+/// As [`payable`].
+pub fn explained<'a>(inputs: &PayableInputs<'a>) -> Result<Explained<'a>, Refusal> {
     let currency = inputs.price.currency();
-    let exact_amount = inputs.price.exact() * BigRational::from_integer(BigInt::from(inputs.units.get()));
-    let investment_amount = round(&exact_amount, currency)?;
-    let agio = if inputs.agio_percent.is_zero() {
-        Money::zero(currency)
-    } else {
-        round(&(exact_amount * inputs.agio_percent.exact() / BigRational::from_integer(BigInt::from(100))), currency)?
+    let exact_amount = inputs.price.exact() * whole(inputs.units);
+    let investment_amount = Line {
+        component: Component::InvestmentAmount,
+        formula: Formula::UnitsTimesPrice { units: inputs.units, price: inputs.price },
+        amount: round(&exact_amount, currency)?,
+        exact: exact_amount.clone(),
     };
+    let agio = agio(inputs, exact_amount)?;
+    let disagio = disagio(inputs, investment_amount.amount)?;
+    let accrued_interest = accrued_interest(inputs)?;
+    let payment_total = investment_amount
+        .amount
+        .checked_add(agio.amount)
+        .and_then(|sum| sum.checked_sub(disagio.amount))
+        .and_then(|sum| sum.checked_add(accrued_interest.amount))
+        .ok_or(Refusal::AmountTooLarge)?;
+    let payable = Payable {
+        investment_amount: investment_amount.amount,
+        agio: agio.amount,
+        disagio: disagio.amount,
+        accrued_interest: accrued_interest.amount,
+        payment_total,
+    };
+    let lines = [investment_amount, agio, disagio, accrued_interest];
+    Ok(Explained { payable, lines, value_date: inputs.value_date })
+}
+
+fn agio<'a>(inputs: &PayableInputs<'a>, base: BigRational) -> Result<Line<'a>, Refusal> {
+    let percent = inputs.agio_percent;
+    let exact = if percent.is_zero() { BigRational::zero() } else { &base * percent.exact() / hundred() };
+    let amount = round(&exact, inputs.price.currency())?;
+    Ok(Line { component: Component::Agio, formula: Formula::PercentOfInvestmentAmount { base, percent }, exact, amount })
+}
+
+/// A disagio above the investment amount would make somebody else pay.
+fn disagio<'a>(inputs: &PayableInputs<'a>, investment_amount: Money) -> Result<Line<'a>, Refusal> {
+    let currency = inputs.price.currency();
     let disagio = inputs.disagio.unwrap_or(Money::zero(currency));
     if disagio.currency() != currency {
         return Err(Refusal::CurrencyMismatch { stated: disagio.currency(), expected: currency });
@@ -61,19 +220,37 @@ pub fn payable(inputs: &PayableInputs) -> Result<Payable, Refusal> {
     if disagio.minor() > investment_amount.minor() {
         return Err(Refusal::DisagioAboveInvestmentAmount { disagio, investment_amount });
     }
-    let accrued_interest = accrued(inputs.interest, currency);
-    let payment_total = investment_amount
-        .checked_add(agio)
-        .and_then(|sum| sum.checked_sub(disagio))
-        .and_then(|sum| sum.checked_add(accrued_interest))
-        .ok_or(Refusal::AmountTooLarge)?;
-    Ok(Payable { investment_amount, agio, disagio, accrued_interest, payment_total })
+    Ok(Line { component: Component::Disagio, formula: Formula::Stated, exact: disagio.exact(), amount: disagio })
 }
 
-fn accrued(interest: Interest, currency: Currency) -> Money {
-    match interest {
-        Interest::None => Money::zero(currency),
+fn accrued_interest<'a>(inputs: &PayableInputs<'a>) -> Result<Line<'a>, Refusal> {
+    let component = Component::AccruedInterest;
+    let currency = inputs.price.currency();
+    match accrual(inputs.interest, inputs.value_date)? {
+        Accrual::Nothing(reason) => {
+            let (exact, amount) = (BigRational::zero(), Money::zero(currency));
+            Ok(Line { component, formula: Formula::NoInterest(reason), exact, amount })
+        }
+        Accrual::Running(running) => {
+            let base = inputs.nominal_value.map_or(InterestBase::Price(inputs.price), InterestBase::NominalValue);
+            if let InterestBase::NominalValue(nominal) = base
+                && nominal.currency() != currency
+            {
+                return Err(Refusal::CurrencyMismatch { stated: currency, expected: nominal.currency() });
+            }
+            let exact = base.exact() * whole(inputs.units) * running.exact();
+            let amount = round(&exact, currency)?;
+            Ok(Line { component, formula: Formula::Interest { units: inputs.units, base, running }, exact, amount })
+        }
     }
+}
+
+fn whole(units: Units) -> BigRational {
+    BigRational::from_integer(BigInt::from(units.get()))
+}
+
+fn hundred() -> BigRational {
+    BigRational::from_integer(BigInt::from(100))
 }
 
 fn round(exact: &BigRational, currency: Currency) -> Result<Money, Refusal> {
@@ -81,61 +258,4 @@ fn round(exact: &BigRational, currency: Currency) -> Result<Money, Refusal> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn inputs(units: u64, amount: &str, decimals: u64, agio: &str, disagio_minor: Option<i64>) -> PayableInputs {
-        let eur = Currency::parse("EUR").unwrap();
-        PayableInputs {
-            units: Units::new(units).unwrap(),
-            price: Price::from_wire(amount, decimals, eur).unwrap(),
-            agio_percent: Percent::parse(agio).unwrap(),
-            disagio: disagio_minor.map(|minor| Money::from_minor(minor, eur)),
-            interest: Interest::None,
-        }
-    }
-
-    #[test]
-    fn components_are_rounded_once_on_the_whole_position() {
-        // units, price, decimals, agio %, disagio → amount, agio, disagio, total (cents)
-        for (units, amount, decimals, agio, disagio, expected) in [
-            (10, "100", 2, "0", None, (1_000, 0, 0, 1_000)),
-            (1, "9999", 2, "5", None, (9_999, 500, 0, 10_499)),
-            (3, "333333", 5, "0", None, (1_000, 0, 0, 1_000)),
-            (100, "1005", 3, "2.5", Some(50), (10_050, 251, 50, 10_251)),
-            (1, "5", 3, "0", Some(1), (1, 0, 1, 0)),
-        ] {
-            let result = payable(&inputs(units, amount, decimals, agio, disagio)).unwrap();
-            let got =
-                (result.investment_amount.minor(), result.agio.minor(), result.disagio.minor(), result.payment_total.minor());
-            assert_eq!(got, expected, "{units} × {amount}e-{decimals}, agio {agio}, disagio {disagio:?}");
-            assert_eq!(result.accrued_interest.minor(), 0);
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_paid_is_refused() {
-        let too_much = payable(&inputs(1, "100", 2, "0", Some(101))).unwrap_err();
-        assert_eq!(too_much.code(), "disagio_above_investment_amount");
-        let too_large = payable(&inputs(i64::MAX as u64, "1000000000000000000", 0, "0", None)).unwrap_err();
-        assert_eq!(too_large, Refusal::AmountTooLarge);
-        let mut mixed = inputs(1, "100", 2, "0", None);
-        mixed.disagio = Some(Money::from_minor(1, Currency::parse("USD").unwrap()));
-        assert_eq!(payable(&mixed).unwrap_err().code(), "currency_mismatch");
-    }
-
-    proptest! {
-        #[test]
-        fn the_total_is_the_sum_of_the_rounded_components(
-            units in 1_u64..1_000_000, amount in 1_u64..1_000_000_000, decimals in 0_u64..9, agio in 0_u32..100, disagio in 0_i64..1_000
-        ) {
-            if let Ok(p) = payable(&inputs(units, &amount.to_string(), decimals, &agio.to_string(), Some(disagio))) {
-                let sum = p.investment_amount.minor() + p.agio.minor() - p.disagio.minor() + p.accrued_interest.minor();
-                prop_assert_eq!(p.payment_total.minor(), sum);
-                prop_assert!(p.payment_total.minor() >= 0);
-            }
-        }
-    }
-}
+mod tests;

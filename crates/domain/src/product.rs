@@ -2,6 +2,7 @@
 
 use crate::ids::{IssuerId, ListingId, OrganisationId, ProductId};
 use crate::instant::Instant;
+use crate::interest::Interest;
 use crate::money::{Money, Percent};
 use crate::refusal::Refusal;
 use crate::text::Name;
@@ -66,13 +67,6 @@ impl ProductType {
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
-}
-
-/// How a product pays interest.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Interest {
-    /// It bears none.
-    None,
 }
 
 /// Where a product's token contract stands.

@@ -1,5 +1,7 @@
 //! Every reason why an act is refused by stored state or limits, as a named fact with what it was measured against.
 
+use jiff::civil::Date;
+
 use crate::document::SignedDocumentType;
 use crate::ids::CreditId;
 use crate::instant::Instant;
@@ -85,6 +87,13 @@ pub enum Refusal {
     },
     /// The amounts do not fit into 64 bits of minor units.
     AmountTooLarge,
+    /// The payment would count after the product is paid back.
+    ValueDateAfterMaturity {
+        /// The day on which the payment would count.
+        value_date: Date,
+        /// The day on which the product is paid back.
+        maturity: Date,
+    },
     /// The status does not allow the act.
     ActNotOpen {
         /// The act.
@@ -169,6 +178,7 @@ impl Refusal {
             Self::CurrencyMismatch { .. } => "currency_mismatch",
             Self::DisagioAboveInvestmentAmount { .. } => "disagio_above_investment_amount",
             Self::AmountTooLarge => "amount_too_large",
+            Self::ValueDateAfterMaturity { .. } => "value_date_after_maturity",
             Self::ActNotOpen { .. } => "act_not_open",
             Self::SignedDocumentsMissing { .. } => "signed_documents_missing",
             Self::NotAccepted => "not_accepted",
@@ -206,6 +216,7 @@ impl Refusal {
             Self::BelowMinimumInvestmentAmount { amount, minimum } => pair(minimum, amount),
             Self::CurrencyMismatch { stated, expected } => pair(expected.code(), stated.code()),
             Self::DisagioAboveInvestmentAmount { disagio, investment_amount } => pair(investment_amount, disagio),
+            Self::ValueDateAfterMaturity { value_date, maturity } => pair(maturity, value_date),
             Self::PersonKindNotAllowed { person } => (None, Some(person.code().to_owned())),
             Self::ActNotOpen { status, .. } => (None, Some(status.code().to_owned())),
             Self::DatesOutOfOrder { limit, .. } => (Some(limit.to_string()), None),
@@ -252,6 +263,7 @@ impl Refusal {
             Self::CurrencyMismatch { expected, .. } => format!("The campaign's currency is {}.", expected.code()),
             Self::DisagioAboveInvestmentAmount { .. } => "The disagio is more than the investment amount.".into(),
             Self::AmountTooLarge => "The amounts of this investment are too large to be paid.".into(),
+            Self::ValueDateAfterMaturity { maturity, .. } => format!("The product is paid back on {maturity}."),
             Self::ActNotOpen { act, status } => {
                 format!("{} is not possible while the investment is {}.", act.code(), status.code())
             }

@@ -6,12 +6,13 @@ use uuid::Uuid;
 use crate::campaign::Campaign;
 use crate::credit::{Credit, CreditState};
 use crate::document::Document;
+use crate::interest::canonical;
 use crate::investment::{Investment, Review, Stated};
 use crate::investor::{Investor, Kyc};
 use crate::journal::{Canonical, Object, ObjectKind};
 use crate::money::{Money, Price};
 use crate::organisation::{Client, Organisation};
-use crate::product::{Interest, Issuer, Listing, Product, Token};
+use crate::product::{Issuer, Listing, Product, Token};
 use crate::wallet::Wallet;
 
 /// An object whose changes stand in the journal.
@@ -109,9 +110,7 @@ impl Journaled for Product {
             .number(terms.step_size.get())
             .text(&terms.agio_percent.to_string());
         money(&mut state, terms.nominal_value);
-        match terms.interest {
-            Interest::None => state.text("none"),
-        };
+        canonical::write(&mut state, &terms.interest);
         state
             .flag(terms.outside_review)
             .flag(terms.strict_dates)

@@ -1,5 +1,7 @@
 //! The decisions on an investment: each a column of checks, one named refusal a line, and then the effect.
 
+use jiff::civil::Date;
+
 use super::status::{Act, Ended, Ending, Facts, Progress, Review, Stated, Status, may};
 use super::{AssignedWallet, Investment, InvestmentType, LatestCredit};
 use crate::campaign::Campaign;
@@ -57,7 +59,9 @@ impl Order<'_> {
     /// # Errors
     /// Every rule it breaks.
     pub fn decide(self, id: InvestmentId, now: Instant) -> Result<Investment, Vec<Refusal>> {
-        let amounts = amounts(self.campaign, self.product, self.units, self.early.disagio).map_err(|refusal| vec![refusal])?;
+        let value_date = self.early.paid_at.unwrap_or(now).value_date();
+        let amounts = amounts(self.campaign, self.product, self.units, self.early.disagio, value_date);
+        let amounts = amounts.map_err(|refusal| vec![refusal])?;
         let mut broken = self.campaign.broken_rules(self.product, self.investor.person, self.units, amounts.investment_amount);
         let review = if self.product.terms.outside_review { Review::Pending } else { Review::NotAsked };
         let signed = Stated { at: self.signed_at, received_at: now };
@@ -263,15 +267,15 @@ impl Investment {
         let steps = [
             statement.is_accepted_at_null.then(|| empty_or_final("accepted_at", progress.accepted())),
             statement.is_paid_at_null.then(|| empty_or_final("paid_at", progress.paid())),
-            statement.disagio.map(|disagio| self.take_disagio(disagio, campaign, product)),
+            statement.disagio.map(|disagio| self.take_disagio(disagio, campaign, product, now)),
             statement.accepted_at.map(|at| self.take_acceptance(Stated { at, received_at: now }, strict)),
-            statement.paid_at.map(|at| self.take_payment(Stated { at, received_at: now }, strict)),
+            statement.paid_at.map(|at| self.take_payment(Stated { at, received_at: now }, campaign, product)),
             statement.wallet.map(|wallet| self.take_wallet(wallet)),
         ];
         steps.into_iter().flatten().filter_map(Result::err).collect()
     }
 
-    fn take_disagio(&mut self, disagio: Money, campaign: &Campaign, product: &Product) -> Result<(), Refusal> {
+    fn take_disagio(&mut self, disagio: Money, campaign: &Campaign, product: &Product, now: Instant) -> Result<(), Refusal> {
         if self.disagio == Some(disagio) {
             return Ok(());
         }
@@ -279,7 +283,7 @@ impl Investment {
         if self.facts.progress.accepted().is_some() {
             return Err(Refusal::FactIsFinal { field: "disagio" });
         }
-        self.payable = amounts(campaign, product, self.units, Some(disagio))?;
+        self.payable = amounts(campaign, product, self.units, Some(disagio), now.value_date())?;
         self.disagio = Some(disagio);
         Ok(())
     }
@@ -302,14 +306,16 @@ impl Investment {
         }
     }
 
-    fn take_payment(&mut self, stated: Stated, strict_dates: bool) -> Result<(), Refusal> {
+    /// The payment's date is the value date, and fixes the amounts.
+    fn take_payment(&mut self, stated: Stated, campaign: &Campaign, product: &Product) -> Result<(), Refusal> {
         match self.facts.progress {
             Progress::Paid { paid, .. } | Progress::Delivered { paid, .. } => same_or_final("paid_at", paid, stated),
             Progress::Signed if self.facts.ended.is_none() => Err(Refusal::NotAccepted),
             Progress::Signed => self.must_be_open(Act::MarkPaid),
             Progress::Accepted { accepted } => {
                 self.must_be_open(Act::MarkPaid)?;
-                in_order(strict_dates, "paid_at", stated, "accepted_at", accepted)?;
+                in_order(product.terms.strict_dates, "paid_at", stated, "accepted_at", accepted)?;
+                self.payable = amounts(campaign, product, self.units, self.disagio, stated.at.value_date())?;
                 self.facts.progress = Progress::Paid { accepted, paid: stated };
                 Ok(())
             }
@@ -329,13 +335,21 @@ impl Investment {
     }
 }
 
-fn amounts(campaign: &Campaign, product: &Product, units: Units, disagio: Option<Money>) -> Result<Payable, Refusal> {
+fn amounts(
+    campaign: &Campaign,
+    product: &Product,
+    units: Units,
+    disagio: Option<Money>,
+    value_date: Date,
+) -> Result<Payable, Refusal> {
     payable(&PayableInputs {
         units,
         price: campaign.terms.price_per_token,
         agio_percent: campaign.terms.agio_percent,
         disagio,
-        interest: product.terms.interest,
+        nominal_value: product.terms.nominal_value,
+        interest: &product.terms.interest,
+        value_date,
     })
 }
 
