@@ -8,8 +8,10 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::Zero;
 
+use crate::campaign::Campaign;
 use crate::interest::{Accrual, Interest, NoAccrual, RunningAccrual, accrual};
 use crate::money::{Currency, Money, Percent, Price};
+use crate::product::Product;
 use crate::refusal::Refusal;
 use crate::units::Units;
 
@@ -33,6 +35,26 @@ pub struct PayableInputs<'a> {
     pub interest: &'a Interest,
     /// The day on which the payment counts.
     pub value_date: Date,
+}
+
+/// The inputs that a campaign, its product and an order amount to.
+#[must_use]
+pub fn payable_inputs<'a>(
+    campaign: &Campaign,
+    product: &'a Product,
+    units: Units,
+    disagio: Option<Money>,
+    value_date: Date,
+) -> PayableInputs<'a> {
+    PayableInputs {
+        units,
+        price: campaign.terms.price_per_token,
+        agio_percent: campaign.terms.agio_percent,
+        disagio,
+        nominal_value: product.terms.nominal_value,
+        interest: &product.terms.interest,
+        value_date,
+    }
 }
 
 /// The components of a payment, all in the campaign's currency.

@@ -3,7 +3,7 @@
 use crate::ids::{IssuerId, ListingId, OrganisationId, ProductId};
 use crate::instant::Instant;
 use crate::interest::Interest;
-use crate::money::{Money, Percent};
+use crate::money::{Currency, Money, Percent};
 use crate::refusal::Refusal;
 use crate::text::Name;
 use crate::units::Units;
@@ -78,7 +78,8 @@ pub enum Token {
     Deployed(EvmAddress),
 }
 
-/// What an issuer states about a product when it is created. It does not change afterwards.
+/// What an issuer states about a product when it is created. Interest and nominal value may change until its first
+/// campaign; nothing else does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProductTerms {
     /// Shown everywhere and written into the token contract.
@@ -150,6 +151,8 @@ pub struct Product {
     pub campaigns_created: u32,
     /// Its token contract.
     pub token: Token,
+    /// Which statement of interest and nominal value holds, from 1. Investments remember it.
+    pub terms_version: u32,
     /// When it was created.
     pub created_at: Instant,
     /// Raised by every change of the row.
@@ -170,6 +173,38 @@ impl Product {
             }
             Some(_) | None => Err(Refusal::ProductTotalExceeded { requested: units, available }),
         }
+    }
+
+    /// Whether units can be priced in a currency: interest is paid for in that of the nominal value.
+    ///
+    /// # Errors
+    /// [`Refusal::CurrencyMismatch`] where interest runs on a nominal value in another currency.
+    pub fn may_be_priced_in(&self, currency: Currency) -> Result<(), Refusal> {
+        let nominal = self.terms.nominal_value.filter(|_| self.terms.interest.needs_nominal_value());
+        match nominal.map(Money::currency) {
+            Some(expected) if expected != currency => Err(Refusal::CurrencyMismatch { stated: currency, expected }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// States interest and nominal value anew; `false` where nothing differs.
+    ///
+    /// # Errors
+    /// The product has campaigns: what is offered does not change. Or interest needs a nominal value and there is none.
+    pub fn state_interest(&mut self, interest: Interest, nominal_value: Option<Money>) -> Result<bool, Refusal> {
+        if interest == self.terms.interest && nominal_value == self.terms.nominal_value {
+            return Ok(false);
+        }
+        if self.campaigns_created > 0 {
+            return Err(Refusal::ProductTermsFixed { campaigns: self.campaigns_created });
+        }
+        if interest.needs_nominal_value() && nominal_value.is_none() {
+            return Err(Refusal::NominalValueMissing);
+        }
+        self.terms.interest = interest;
+        self.terms.nominal_value = nominal_value;
+        self.terms_version = self.terms_version.checked_add(1).ok_or(Refusal::TermsVersionsExhausted)?;
+        Ok(true)
     }
 
     /// Gives units back that a campaign no longer holds.

@@ -138,6 +138,15 @@ pub enum Refusal {
     },
     /// The investor's identification has lapsed or was never finished.
     KycNotValid,
+    /// The product has campaigns: interest and nominal value are what investors were offered.
+    ProductTermsFixed {
+        /// How many.
+        campaigns: u32,
+    },
+    /// The product pays interest and states no nominal value for it to run on.
+    NominalValueMissing,
+    /// The product's terms were stated as often as versions can be counted.
+    TermsVersionsExhausted,
     /// Another organisation of the same kind has this name.
     NameTaken,
     /// The asset code names another product.
@@ -189,6 +198,9 @@ impl Refusal {
             Self::CreditExists { .. } => "credit_exists",
             Self::WalletFixed { .. } => "wallet_fixed",
             Self::KycNotValid => "kyc_not_valid",
+            Self::ProductTermsFixed { .. } => "product_terms_fixed",
+            Self::NominalValueMissing => "nominal_value_missing",
+            Self::TermsVersionsExhausted => "terms_versions_exhausted",
             Self::NameTaken => "name_taken",
             Self::AssetCodeTaken => "asset_code_taken",
             Self::AddressTaken => "address_taken",
@@ -217,6 +229,7 @@ impl Refusal {
             Self::CurrencyMismatch { stated, expected } => pair(expected.code(), stated.code()),
             Self::DisagioAboveInvestmentAmount { disagio, investment_amount } => pair(investment_amount, disagio),
             Self::ValueDateAfterMaturity { value_date, maturity } => pair(maturity, value_date),
+            Self::ProductTermsFixed { campaigns } => pair("0 campaigns", campaigns),
             Self::PersonKindNotAllowed { person } => (None, Some(person.code().to_owned())),
             Self::ActNotOpen { status, .. } => (None, Some(status.code().to_owned())),
             Self::DatesOutOfOrder { limit, .. } => (Some(limit.to_string()), None),
@@ -232,6 +245,8 @@ impl Refusal {
             | Self::WalletMissing
             | Self::FactIsFinal { .. }
             | Self::KycNotValid
+            | Self::NominalValueMissing
+            | Self::TermsVersionsExhausted
             | Self::NameTaken
             | Self::AssetCodeTaken
             | Self::AddressTaken => (None, None),
@@ -279,6 +294,11 @@ impl Refusal {
             Self::CreditExists { credit_id } => format!("Credit {credit_id} of this investment is running or has succeeded."),
             Self::WalletFixed { credit_id } => format!("The wallet is fixed by credit {credit_id}."),
             Self::KycNotValid => "The investor's identification is not valid.".into(),
+            Self::ProductTermsFixed { .. } => {
+                "Interest and nominal value cannot be changed once the product has a campaign.".into()
+            }
+            Self::NominalValueMissing => "A product that pays interest needs a nominal value.".into(),
+            Self::TermsVersionsExhausted => "The terms of this product cannot be stated again.".into(),
             Self::NameTaken => "An organisation of this kind already has this name.".into(),
             Self::AssetCodeTaken => "Another product has this asset code.".into(),
             Self::AddressTaken => "The address belongs to another investor.".into(),

@@ -7,7 +7,7 @@ use crate::campaign::Campaign;
 use crate::credit::{Credit, CreditState};
 use crate::document::Document;
 use crate::interest::canonical;
-use crate::investment::{Investment, Review, Stated};
+use crate::investment::{Investment, PayableBasis, Review, Stated};
 use crate::investor::{Investor, Kyc};
 use crate::journal::{Canonical, Object, ObjectKind};
 use crate::money::{Money, Price};
@@ -123,6 +123,10 @@ impl Journaled for Product {
             Token::Deploying => state.flag(false),
             Token::Deployed(address) => state.flag(true).bytes(&address.bytes()),
         };
+        // Products from before terms had versions have the first, and their entries stay what they are.
+        if self.terms_version != 1 {
+            state.number(u64::from(self.terms_version));
+        }
         state
     }
 }
@@ -293,6 +297,11 @@ impl Journaled for Investment {
                 .instant(Some(document.created_at));
         }
         state.instant(Some(self.created_at)).instant(Some(self.updated_at));
+        // Investments from before their basis was kept follow from the first of each, and their entries stay what they are.
+        let PayableBasis { terms_version, rule_version, bears_interest } = self.basis;
+        if (terms_version, rule_version, bears_interest) != (1, 1, false) {
+            state.number(u64::from(terms_version)).number(u64::from(rule_version)).flag(bears_interest);
+        }
         state
     }
 }

@@ -44,6 +44,8 @@ pub struct RunningAccrual<'a> {
     pub day_count: DayCount,
     /// What the rate is a rate of.
     pub rate_basis: RateBasis,
+    /// Regular periods of a year.
+    pub periods_per_year: u8,
     /// From the period's first day to the value date.
     pub elapsed: Vec<Segment>,
     /// The whole period, which a rate per period is divided by; empty where the rate is one per year.
@@ -107,6 +109,7 @@ fn of_coupons(coupons: &Coupons, value_date: Date) -> Accrual<'_> {
         period,
         day_count: statement.day_count,
         rate_basis: statement.rate_basis,
+        periods_per_year: reference.periods_per_year,
         elapsed: statement.day_count.segments(period.start, value_date, &reference),
         whole,
     })

@@ -10,7 +10,9 @@ mod terms;
 
 pub use accrual::{Accrual, NoAccrual, RunningAccrual, accrual};
 pub use schedule::{Frequency, Schedule, Stub};
-pub use terms::{CouponPeriod, CouponStatement, Coupons, InterestFault, ListedPeriod, PeriodFault, Periods, RateBasis};
+pub use terms::{
+    CouponPeriod, CouponStatement, Coupons, InterestFault, ListedPeriod, PERIODS_MAX, PeriodFault, Periods, RateBasis,
+};
 
 use jiff::civil::Date;
 

@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 
 use super::status::{Act, Ended, Ending, Facts, Progress, Review, Stated, Status, may};
-use super::{AssignedWallet, Investment, InvestmentType, LatestCredit};
+use super::{AssignedWallet, Investment, InvestmentType, LatestCredit, PayableBasis};
 use crate::campaign::Campaign;
 use crate::document::SignedDocument;
 use crate::ids::{CreditId, InvestmentId};
@@ -11,7 +11,7 @@ use crate::instant::Instant;
 use crate::instruction::InstructionNumber;
 use crate::investor::Investor;
 use crate::money::Money;
-use crate::payable::{Payable, PayableInputs, payable};
+use crate::payable::{Payable, RULE_VERSION, payable, payable_inputs};
 use crate::product::{Inconsistent, Product};
 use crate::refusal::Refusal;
 use crate::units::Units;
@@ -80,6 +80,11 @@ impl Order<'_> {
             signed,
             disagio: self.early.disagio,
             payable: amounts,
+            basis: PayableBasis {
+                terms_version: self.product.terms_version,
+                rule_version: RULE_VERSION,
+                bears_interest: self.product.terms.interest.needs_nominal_value(),
+            },
             wallet: None,
             facts: Facts {
                 kyc_passed_at: self.investor.cleared_at(now).map(|_| now),
@@ -124,7 +129,10 @@ impl Investment {
         if !broken.is_empty() {
             return Err(broken);
         }
-        Ok((next != *self).then(|| next.touched(now)))
+        if next == *self {
+            return Ok(None);
+        }
+        Ok(Some(next.of_today(campaign, product, now).touched(now)))
     }
 
     /// Attaches a signed document. Nothing is ever replaced: a further document of the same type stands beside the first.
@@ -342,15 +350,7 @@ fn amounts(
     disagio: Option<Money>,
     value_date: Date,
 ) -> Result<Payable, Refusal> {
-    payable(&PayableInputs {
-        units,
-        price: campaign.terms.price_per_token,
-        agio_percent: campaign.terms.agio_percent,
-        disagio,
-        nominal_value: product.terms.nominal_value,
-        interest: &product.terms.interest,
-        value_date,
-    })
+    payable(&payable_inputs(campaign, product, units, disagio, value_date))
 }
 
 fn same_or_final(field: &'static str, known: Stated, stated: Stated) -> Result<(), Refusal> {

@@ -8,12 +8,17 @@ pub use decide::{Order, Statement};
 pub use matrix::{STATES_DOCUMENT_TITLE, states_document};
 pub use status::{Act, Ended, Ending, Facts, Party, Progress, Review, Stated, Status, may, open_acts, status};
 
+use jiff::civil::Date;
+
+use crate::campaign::Campaign;
 use crate::document::{SignedDocument, SignedDocumentType};
 use crate::ids::{CampaignId, CreditId, InvestmentId, InvestorId, OrganisationId, ProductId, WalletId};
 use crate::instant::Instant;
 use crate::instruction::InstructionNumber;
 use crate::money::Money;
-use crate::payable::Payable;
+use crate::payable::{Explained, Payable, explained, payable_inputs};
+use crate::product::Product;
+use crate::refusal::Refusal;
 use crate::units::Units;
 use crate::wallet::EvmAddress;
 
@@ -79,8 +84,10 @@ pub struct Investment {
     pub signed: Stated,
     /// The discount, where one is stated.
     pub disagio: Option<Money>,
-    /// What is to be paid.
+    /// What is to be paid: as of creation or the newest disagio, and for good once the payment is stated.
     pub payable: Payable,
+    /// Which terms of the product, and which rules, the amounts follow from.
+    pub basis: PayableBasis,
     /// The wallet it settles to.
     pub wallet: Option<AssignedWallet>,
     /// What decides its status.
@@ -97,7 +104,51 @@ pub struct Investment {
     pub version: u64,
 }
 
+/// What the amounts of an investment follow from, fixed when it is created.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PayableBasis {
+    /// The version of the product's terms.
+    pub terms_version: u32,
+    /// The version of the rules that computed the amounts.
+    pub rule_version: u32,
+    /// Whether interest may run up, so that the amounts depend on the day of the payment.
+    pub bears_interest: bool,
+}
+
 impl Investment {
+    /// The day on which the payment counts: that of the payment; of the end where none came; else today.
+    #[must_use]
+    pub fn value_date(&self, now: Instant) -> Date {
+        let ended = self.facts.ended.map_or(now, |ended| ended.cancellation.at);
+        self.facts.progress.paid().map_or(ended, |paid| paid.at).value_date()
+    }
+
+    /// Whether the amounts depend on the day and the day is not settled yet.
+    #[must_use]
+    pub const fn interest_is_running(&self) -> bool {
+        self.basis.bears_interest && self.payment_is_provisional() && self.facts.ended.is_none()
+    }
+
+    /// The same investment with the amounts of today, where they depend on the day. After maturity they stay what they were
+    /// last: a payment would be refused.
+    #[must_use]
+    pub fn of_today(mut self, campaign: &Campaign, product: &Product, now: Instant) -> Self {
+        if self.interest_is_running()
+            && let Ok(explained) = self.payable_on(campaign, product, now.value_date())
+        {
+            self.payable = explained.payable;
+        }
+        self
+    }
+
+    /// What is to be paid on a day, and how it comes about.
+    ///
+    /// # Errors
+    /// The product was paid back before that day, or the amounts do not fit.
+    pub fn payable_on<'a>(&self, campaign: &Campaign, product: &'a Product, value_date: Date) -> Result<Explained<'a>, Refusal> {
+        explained(&payable_inputs(campaign, product, self.units, self.disagio, value_date))
+    }
+
     /// The status its facts amount to.
     #[must_use]
     pub const fn status(&self) -> Status {

@@ -61,6 +61,28 @@ impl IntoResponses for ActErrors {
     }
 }
 
+/// Errors of operations that compute on stored state and record nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct QuoteErrors;
+
+impl IntoResponses for QuoteErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut responses = problems(&READING);
+        responses.extend(problems(ACTING.iter().filter(|(status, _)| *status != 422)));
+        responses
+    }
+}
+
+/// The error of readings that stored state may refuse.
+#[derive(Clone, Copy, Debug)]
+pub struct RefusedErrors;
+
+impl IntoResponses for RefusedErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(ACTING.iter().filter(|(status, _)| *status == 409))
+    }
+}
+
 /// Errors of the token endpoint and of revocation: RFC 6749's own form where it has one.
 #[derive(Clone, Copy, Debug)]
 pub struct OauthErrors;
@@ -78,8 +100,8 @@ impl IntoResponses for OauthErrors {
     }
 }
 
-fn problems(rows: &[(u16, &str)]) -> BTreeMap<String, RefOr<Response>> {
-    rows.iter().map(|(status, description)| (status.to_string(), problem(description))).collect()
+fn problems<'a>(rows: impl IntoIterator<Item = &'a (u16, &'a str)>) -> BTreeMap<String, RefOr<Response>> {
+    rows.into_iter().map(|(status, description)| (status.to_string(), problem(description))).collect()
 }
 
 fn problem(description: &str) -> RefOr<Response> {

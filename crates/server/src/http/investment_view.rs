@@ -51,6 +51,9 @@ pub struct InvestmentView {
     payment_total: MoneyView,
     /// Whether the amounts may still change: until the payment is stated.
     payment_provisional: bool,
+    /// The version of the product's terms that the amounts follow from.
+    #[schema(example = 1)]
+    terms_version: u32,
     /// What this caller's side may do now.
     allowed_acts: Vec<&'static str>,
     #[schema(format = DateTime, example = "2025-03-12T07:14:13.630308+00:00")]
@@ -113,6 +116,7 @@ impl InvestmentView {
             accrued_interest: money(amounts.accrued_interest),
             payment_total: money(amounts.payment_total),
             payment_provisional: investment.payment_is_provisional(),
+            terms_version: investment.basis.terms_version,
             allowed_acts: investment.allowed_acts(party).map(domain::investment::Act::code).collect(),
             created_at: investment.created_at.to_string(),
             updated_at: investment.updated_at.to_string(),

@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::interest_view::InterestView;
 use super::page::Position;
 use super::view::MoneyView;
 
@@ -36,6 +37,12 @@ pub struct ProductView {
     agio_percent: String,
     #[schema(required = true)]
     nominal_value: Option<MoneyView>,
+    /// How it pays interest; null where it bears none.
+    #[schema(required = true)]
+    interest: Option<InterestView>,
+    /// Which statement of interest and nominal value holds. Investments remember theirs.
+    #[schema(example = 1)]
+    terms_version: u32,
     /// `DEPLOYING` until the token contract stands on the ledger, then `ACTIVE`.
     #[schema(example = "ACTIVE")]
     status: &'static str,
@@ -65,6 +72,8 @@ impl From<&Product> for ProductView {
             step_size: terms.step_size.get(),
             agio_percent: terms.agio_percent.to_string(),
             nominal_value: terms.nominal_value.map(MoneyView::from),
+            interest: InterestView::of(&terms.interest),
+            terms_version: product.terms_version,
             status,
             contract_address,
             created_at: product.created_at.to_string(),

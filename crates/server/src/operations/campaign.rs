@@ -48,6 +48,7 @@ impl Operation for CreateCampaign {
         if book.listings.get(&(self.product_id, self.terms.platform_id)).is_none() {
             return Err(Refusal::ProductNotListed.into());
         }
+        product.may_be_priced_in(self.terms.price_per_token.currency())?;
         product.campaigns_created = product.campaigns_created.checked_add(1).ok_or(Inconsistent("product.campaigns_created"))?;
         let mut terms = self.terms.clone();
         terms.agio_percent = self.agio_percent.unwrap_or(product.terms.agio_percent);

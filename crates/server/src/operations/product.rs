@@ -1,6 +1,8 @@
-//! Creating products. Their token contract is deployed by the ledger's background work.
+//! Creating products, and stating how they pay interest. Their token contract is deployed by the ledger's background work.
 
-use domain::ids::{IssuerId, OrganisationId};
+use domain::ids::{IssuerId, OrganisationId, ProductId};
+use domain::interest::Interest;
+use domain::money::Money;
 use domain::product::{Product, ProductTerms, Token};
 use domain::refusal::Refusal;
 use domain::units::Units;
@@ -42,12 +44,46 @@ impl Operation for CreateProduct {
             reserved: Units::ZERO,
             campaigns_created: 0,
             token: Token::Deploying,
+            terms_version: 1,
             created_at: cx.now,
             version: 0,
         };
         cx.journal(book, "create_product", &product)?;
         book.asset_codes_taken.insert(asset_code);
         book.products.put(product.id, product.clone());
+        Ok(product)
+    }
+}
+
+/// States how a product pays interest, and on which nominal value, before its first campaign.
+#[derive(Clone, Debug)]
+pub struct StateInterest {
+    /// The issuer-side organisation that acts.
+    pub organisation_id: OrganisationId,
+    /// Its product.
+    pub product_id: ProductId,
+    /// How it pays interest; `None` where nothing is said.
+    pub interest: Option<Interest>,
+    /// The nominal of one unit, `Some(None)` for none; `None` where nothing is said.
+    pub nominal_value: Option<Option<Money>>,
+}
+
+impl Operation for StateInterest {
+    type Output = Product;
+
+    fn want(&self, wanted: &mut Wanted) {
+        wanted.products.insert(self.product_id);
+    }
+
+    fn run(&self, book: &mut Book, cx: &mut Context<'_>) -> Result<Product, Refused> {
+        let mine = |product: &&Product| product.organisation_id == self.organisation_id;
+        let mut product = book.products.get(&self.product_id).filter(mine).ok_or(Refused::NotFound)?.clone();
+        let interest = self.interest.clone().unwrap_or_else(|| product.terms.interest.clone());
+        let nominal_value = self.nominal_value.unwrap_or(product.terms.nominal_value);
+        if product.state_interest(interest, nominal_value)? {
+            cx.journal(book, "state_interest", &product)?;
+            book.products.put(product.id, product.clone());
+        }
         Ok(product)
     }
 }

@@ -1,5 +1,7 @@
 //! Products, listings, campaigns and documents.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use domain::campaign::Campaign;
 use domain::document::Document;
 use domain::ids::{CampaignId, DocumentId, ListingId, OrganisationId, ProductId};
@@ -84,6 +86,24 @@ impl Reader {
             }
             let condition = campaigns_of(viewer).and_id("product_id = ?", product_id.uuid()).and_id("id = ?", id.uuid());
             List::of(condition).single(snapshot)
+        })
+    }
+
+    /// Campaigns with their products, whoever owns them: what the amounts of investments that a viewer sees follow from.
+    /// Each campaign once.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn offers(&self, ids: &BTreeSet<CampaignId>) -> Result<BTreeMap<CampaignId, (Campaign, Product)>, StoreError> {
+        self.run(|snapshot| {
+            let mut offers = BTreeMap::new();
+            for id in ids {
+                let campaign: Option<Campaign> = snapshot.by_id(id.uuid())?;
+                let Some(campaign) = campaign else { continue };
+                let product: Option<Product> = snapshot.by_id(campaign.product_id.uuid())?;
+                offers.extend(product.map(|product| (*id, (campaign, product))));
+            }
+            Ok(offers)
         })
     }
 

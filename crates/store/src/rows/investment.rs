@@ -3,7 +3,7 @@
 use domain::ids::{CreditId, WalletId};
 use domain::instruction::InstructionNumber;
 use domain::investment::{
-    AssignedWallet, Ended, Ending, Facts, Investment, InvestmentType, LatestCredit, Progress, Review, Stated, Status, status,
+    AssignedWallet, Ended, Ending, Facts, Investment, InvestmentType, LatestCredit, PayableBasis, Progress, Review, Stated, Status, status,
 };
 use domain::money::{Currency, Money};
 use domain::payable::Payable;
@@ -20,11 +20,12 @@ table!(
     Investment, "investment",
     fixed: [
         "id", "product_id", "campaign_id", "platform_id", "issuer_organisation_id", "investor_id", "number",
-        "investment_type", "units", "signed_at", "signed_received_at", "currency", "created_at",
+        "investment_type", "units", "signed_at", "signed_received_at", "currency", "created_at", "terms_version",
+        "bears_interest",
     ],
     changing: [
         "status", "remaining", "disagio_stated_minor", "investment_amount_minor", "agio_minor", "disagio_minor",
-        "accrued_interest_minor", "payment_total_minor", "wallet_id", "wallet_address", "kyc_passed_at", "review",
+        "accrued_interest_minor", "payment_total_minor", "rule_version", "wallet_id", "wallet_address", "kyc_passed_at", "review",
         "review_passed_at", "accepted_at", "accepted_received_at", "paid_at", "paid_received_at", "delivered_at", "ending",
         "cancellation_at", "cancellation_received_at", "refund_due", "latest_credit_id", "latest_credit_excludes",
         "updated_at", "version",
@@ -47,9 +48,12 @@ impl Encode for Investment {
             .instant(self.signed.received_at)
             .text(currency.code())
             .instant(self.created_at)
+            .number(u64::from(self.basis.terms_version))
+            .flag(self.basis.bears_interest)
             .text(self.status().code())
             .units(self.remaining);
         encode_amounts(self, currency, row);
+        row.number(u64::from(self.basis.rule_version));
         row.optional_id(self.wallet.map(|wallet| wallet.id.uuid()))
             .optional_bytes(self.wallet.map(|wallet| wallet.address.bytes()).as_ref().map(<[u8; 20]>::as_slice));
         encode_facts(&self.facts, row);
@@ -71,10 +75,12 @@ impl Decode for Investment {
         let signed = Stated { at: row.instant()?, received_at: row.instant()? };
         let currency = row.currency()?;
         let created_at = row.instant()?;
+        let (terms_version, bears_interest) = (row.number()?, row.flag()?);
         let stored_status = row.code(Status::from_code)?;
         let remaining = row.units()?;
         let disagio = row.optional_number()?.map(|minor| Money::from_minor(minor, currency));
         let payable = payable(row, currency)?;
+        let basis = PayableBasis { terms_version, rule_version: row.number()?, bears_interest };
         let wallet = wallet(row)?;
         let facts = facts(row)?;
         if status(&facts) != stored_status {
@@ -97,6 +103,7 @@ impl Decode for Investment {
             signed,
             disagio,
             payable,
+            basis,
             wallet,
             facts,
             latest_credit,

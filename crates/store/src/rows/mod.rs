@@ -5,6 +5,7 @@ mod campaign;
 mod cells;
 mod credit;
 mod document;
+mod interest;
 mod investment;
 mod investor;
 mod journal;

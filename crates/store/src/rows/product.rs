@@ -1,12 +1,12 @@
 //! Issuers, products and listings.
 
 use domain::money::Money;
-use domain::product::{AssetCode, Interest, Issuer, Listing, Product, ProductTerms, ProductType, Token};
+use domain::product::{AssetCode, Issuer, Listing, Product, ProductTerms, ProductType, Token};
 
-use super::{Cells, Decode, Decoder, Encode, Encoder, Sink, table};
+use super::{Cells, Decode, Decoder, Encode, Encoder, Sink, interest, table};
 use crate::error::StoreError;
 
-const NO_INTEREST: &str = "none";
+const UNWRITABLE_INTEREST: &str = "holds interest terms that cannot be written";
 
 table!(
     Issuer, "issuer",
@@ -42,10 +42,12 @@ table!(
     Product, "product",
     fixed: [
         "id", "organisation_id", "issuer_id", "name", "asset_code", "product_type", "ewpg", "isin", "issuable_units_max",
-        "step_size", "agio_percent", "nominal_value_minor", "nominal_value_currency", "interest", "outside_review",
-        "strict_dates", "lock_in_until", "terms_hash", "created_at",
+        "step_size", "agio_percent", "outside_review", "strict_dates", "lock_in_until", "terms_hash", "created_at",
     ],
-    changing: ["reserved", "campaigns_created", "token_address", "version"]
+    changing: [
+        "nominal_value_minor", "nominal_value_currency", "interest", "terms_version", "reserved", "campaigns_created",
+        "token_address", "version",
+    ]
 );
 
 impl Encode for Product {
@@ -62,16 +64,18 @@ impl Encode for Product {
             .units(terms.issuable_units_max)
             .units(terms.step_size)
             .text(&terms.agio_percent.to_string())
-            .optional_signed(terms.nominal_value.map(Money::minor))
-            .optional_text(terms.nominal_value.map(|value| value.currency().code()))
-            .text(match terms.interest {
-                Interest::None => NO_INTEREST,
-            })
             .flag(terms.outside_review)
             .flag(terms.strict_dates)
             .optional_instant(terms.lock_in_until)
             .bytes(&terms.terms_hash)
             .instant(self.created_at)
+            .optional_signed(terms.nominal_value.map(Money::minor))
+            .optional_text(terms.nominal_value.map(|value| value.currency().code()));
+        match interest::encode(&terms.interest) {
+            Ok(text) => row.text(&text),
+            Err(_) => row.refuse(UNWRITABLE_INTEREST),
+        };
+        row.number(u64::from(self.terms_version))
             .units(self.reserved)
             .number(u64::from(self.campaigns_created));
         match self.token {
@@ -85,28 +89,34 @@ impl Encode for Product {
 impl Decode for Product {
     fn decode<C: Cells>(row: &mut Decoder<'_, C>) -> Result<Self, StoreError> {
         let (id, organisation_id, issuer_id) = (row.id()?, row.id()?, row.id()?);
+        let (name, asset_code, product_type) = (row.name()?, row.code(AssetCode::parse)?, row.code(ProductType::from_code)?);
+        let (ewpg, isin) = (row.flag()?, row.optional_text()?.map(str::to_owned));
+        let (issuable_units_max, step_size, agio_percent) = (row.units()?, row.units()?, row.percent()?);
+        let (outside_review, strict_dates) = (row.flag()?, row.flag()?);
+        let (lock_in_until, terms_hash, created_at) = (row.optional_instant()?, row.array()?, row.instant()?);
         let terms = ProductTerms {
-            name: row.name()?,
-            asset_code: row.code(AssetCode::parse)?,
-            product_type: row.code(ProductType::from_code)?,
-            ewpg: row.flag()?,
-            isin: row.optional_text()?.map(str::to_owned),
-            issuable_units_max: row.units()?,
-            step_size: row.units()?,
-            agio_percent: row.percent()?,
+            name,
+            asset_code,
+            product_type,
+            ewpg,
+            isin,
+            issuable_units_max,
+            step_size,
+            agio_percent,
             nominal_value: optional_money(row)?,
-            interest: row.code(|code| (code == NO_INTEREST).then_some(Interest::None))?,
-            outside_review: row.flag()?,
-            strict_dates: row.flag()?,
-            lock_in_until: row.optional_instant()?,
-            terms_hash: row.array()?,
+            interest: row.code(interest::decode)?,
+            outside_review,
+            strict_dates,
+            lock_in_until,
+            terms_hash,
         };
         Ok(Self {
             id,
             organisation_id,
             issuer_id,
             terms,
-            created_at: row.instant()?,
+            terms_version: row.number()?,
+            created_at,
             reserved: row.units()?,
             campaigns_created: row.number()?,
             token: row.optional_address()?.map_or(Token::Deploying, Token::Deployed),

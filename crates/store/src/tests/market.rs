@@ -11,7 +11,8 @@ use domain::investor::{Investor, Kyc, PersonKind};
 use domain::money::{Currency, Money, Percent, Price};
 use domain::organisation::{Client, Organisation, OrganisationKind};
 use domain::payable::Payable;
-use domain::product::{AssetCode, Interest, Issuer, Listing, Product, ProductTerms, ProductType, Token};
+use domain::interest::Interest;
+use domain::product::{AssetCode, Issuer, Listing, Product, ProductTerms, ProductType, Token};
 use domain::text::Name;
 use domain::units::Units;
 use domain::wallet::{EvmAddress, Wallet};
@@ -114,6 +115,7 @@ pub(crate) fn product(number: u64, owner: OrganisationId) -> Product {
         },
         reserved: units(10_000),
         campaigns_created: 2,
+        terms_version: 1,
         token: Token::Deploying,
         created_at: at(i64::try_from(number).unwrap()),
         version: 0,
@@ -204,6 +206,7 @@ pub(crate) fn investment(number: u64) -> Investment {
         remaining: units(10),
         signed: stated(9),
         disagio: None,
+        basis: domain::investment::PayableBasis { terms_version: 1, rule_version: 1, bears_interest: true },
         payable: Payable {
             investment_amount: eur(1_000),
             agio: eur(25),

@@ -87,6 +87,12 @@ impl Faults {
     }
 }
 
+impl FromIterator<FieldError> for Faults {
+    fn from_iter<I: IntoIterator<Item = FieldError>>(errors: I) -> Self {
+        Self(errors.into_iter().collect())
+    }
+}
+
 impl From<FieldError> for Faults {
     fn from(error: FieldError) -> Self {
         Self(vec![error])

@@ -109,6 +109,7 @@ async fn list_investments(
     let page = asked.page(&counter, caller.organisation_id, "distributor/investments")?;
     let (viewer, request) = (Viewer::Platform(caller.organisation_id), page.0.rows());
     let rows = counter.read(move |archive| archive.investments(viewer, &filter, request)).await?;
+    let rows = counter.of_today(rows, caller.now).await?;
     Ok(shown_page(&counter, &page, rows, investment_position, InvestmentView::of_distributor))
 }
 
@@ -142,7 +143,7 @@ async fn read_investment(
 ) -> Result<Json<InvestmentView>, Problem> {
     let viewer = Viewer::Platform(caller.organisation_id);
     let investment = counter.find(move |archive| archive.investment(viewer, InvestmentId::new(investment_id))).await?;
-    Ok(Json(InvestmentView::of_distributor(&investment)))
+    Ok(Json(InvestmentView::of_distributor(&counter.one_of_today(investment, caller.now).await?)))
 }
 
 /// State facts about an investment: accepted, paid, wallet, disagio.

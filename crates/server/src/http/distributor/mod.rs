@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{Counter, documents};
+use super::{Counter, documents, payable};
 
 /// Every route of the Distributor API.
 #[must_use]
@@ -20,6 +20,7 @@ pub fn routes() -> OpenApiRouter<Arc<Counter>> {
         .merge(catalogue::routes())
         .merge(investors::routes())
         .merge(investments::routes())
+        .merge(payable::distributor_routes())
         .merge(signed_documents::routes())
         .merge(credits::routes())
 }

@@ -36,6 +36,7 @@ async fn list_investments_in_products(
     let page = asked.page(&counter, caller.organisation_id, "issuer/investments")?;
     let (viewer, request) = (Viewer::Issuer(caller.organisation_id), page.0.rows());
     let rows = counter.read(move |archive| archive.investments(viewer, &filter, request)).await?;
+    let rows = counter.of_today(rows, caller.now).await?;
     Ok(shown_page(&counter, &page, rows, investment_position, InvestmentView::of_issuer))
 }
 
@@ -52,5 +53,5 @@ async fn read_investment_in_product(
 ) -> Result<Json<InvestmentView>, Problem> {
     let viewer = Viewer::Issuer(caller.organisation_id);
     let investment = counter.find(move |archive| archive.investment(viewer, InvestmentId::new(investment_id))).await?;
-    Ok(Json(InvestmentView::of_issuer(&investment)))
+    Ok(Json(InvestmentView::of_issuer(&counter.one_of_today(investment, caller.now).await?)))
 }

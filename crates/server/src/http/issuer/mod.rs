@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{Counter, documents};
+use super::{Counter, documents, payable};
 
 /// Every route of the Issuer API.
 #[must_use]
@@ -24,4 +24,5 @@ pub fn routes() -> OpenApiRouter<Arc<Counter>> {
         .merge(listings::routes())
         .merge(campaigns::routes())
         .merge(investments::routes())
+        .merge(payable::issuer_routes())
 }

@@ -4,22 +4,41 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
 use domain::ids::ProductId;
+use domain::interest::Interest;
+use domain::product::Product;
 use store::queries::Viewer;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::http::Counter;
-use crate::http::caller::{Caller, IssuerProductsRead};
-use crate::http::errors::{PageParams, ReadErrors};
+use crate::http::act::{BodyIdentity, Intake};
+use crate::http::body::{Fields, JsonBody};
+use crate::http::caller::{Caller, IssuerProductsRead, IssuerProductsWrite};
+use crate::http::errors::{ActErrors, DryRunParams, OptionalKeyParams, PageParams, ReadErrors};
+use crate::http::interest_view::{InterestStatement, interest};
 use crate::http::page::Page;
 use crate::http::problem::Problem;
 use crate::http::product_view::{ProductView, product_position};
 use crate::http::reading::{Ids, ListAsked, NoQuery, shown_page};
+use crate::http::view::{MoneyView, money};
+use crate::operations::product::StateInterest;
+
+/// What can be stated about a product until its first campaign.
+#[derive(Debug, ToSchema)]
+pub struct ProductChange {
+    /// How it pays interest; null: it bears none.
+    pub interest: Option<InterestStatement>,
+    /// The nominal of one unit, on which interest runs; null: none is stated.
+    pub nominal_value: Option<MoneyView>,
+}
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Arc<Counter>> {
-    OpenApiRouter::new().routes(routes!(list_products)).routes(routes!(read_product))
+    OpenApiRouter::new().routes(routes!(list_products)).routes(routes!(read_product, change_product))
 }
 
 /// List one's products.
@@ -51,4 +70,30 @@ async fn read_product(
     let viewer = Viewer::Issuer(caller.organisation_id);
     let product = counter.find(move |archive| archive.product(viewer, ProductId::new(product_id))).await?;
     Ok(Json(ProductView::from(&product)))
+}
+
+/// State how a product pays interest, until its first campaign.
+#[utoipa::path(patch, path = "/api/issuer/v2/products/{product_id}/", tag = "Issuer: products",
+    params(("product_id" = Uuid, Path), OptionalKeyParams, DryRunParams), request_body = ProductChange,
+    responses((status = 200, description = "The product.", body = ProductView), ActErrors),
+    security(("oauth2" = ["products:write"])))]
+async fn change_product(
+    State(counter): State<Arc<Counter>>,
+    caller: Caller<IssuerProductsWrite>,
+    Ids([product_id]): Ids<1>,
+    intake: Intake,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::of(&body);
+    let interest = fields.nullable("interest", interest).map(|stated| stated.unwrap_or(Interest::None));
+    let nominal_value = fields.nullable("nominal_value", money);
+    fields.finish()?;
+    let operation = StateInterest {
+        organisation_id: caller.organisation_id,
+        product_id: ProductId::new(product_id),
+        interest,
+        nominal_value,
+    };
+    let show: fn(&Product) -> ProductView = |product| ProductView::from(product);
+    intake.act(&counter, &caller, operation, BodyIdentity::Json(&body), StatusCode::OK, show).await
 }
