@@ -29,7 +29,7 @@ def verify(payable):
             exact_amount = exact
         same(f"{component}, exact", fraction(line["exact"]), exact)
         same(f"{component}, rounded", minor(line["amount"]), round_half_up(exact, line["amount"]["decimals"]))
-        same(f"{component}, as shown", minor(payable[component]), minor(line["amount"]))
+        same(f"{component}, as shown", payable[component], line["amount"])
         same(f"{component}, currency", line["amount"]["currency"], payable["payment_total"]["currency"])
         total += {"disagio": -1}.get(component, 1) * minor(line["amount"])
     wanted = ["investment_amount", "agio", "disagio", "accrued_interest"]
