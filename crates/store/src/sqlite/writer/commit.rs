@@ -47,6 +47,7 @@ pub(super) fn write(connection: &Connection, book: &Book, record: &Record) -> Re
     count_investments(connection, &book.investments)?;
     write_rows(connection, &book.credits)?;
     write_rows(connection, &book.signers)?;
+    write_rows(connection, &book.leases)?;
     write_rows(connection, &book.ledger_transactions)?;
     write_rows(connection, &book.instructions)?;
     insert_all(connection, &record.attempts)?;
