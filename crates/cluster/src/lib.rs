@@ -72,19 +72,29 @@ impl Cluster {
     /// See [`ClusterFault`].
     pub fn start(durability: Durability) -> Result<Self, ClusterFault> {
         let binaries = newest_binaries()?;
-        let user = unprivileged_user()?;
-        let temporary = tempfile::Builder::new().prefix("scrip-pg-").tempdir();
-        let folder = temporary.map_err(|error| ClusterFault::Io("a temporary folder", error))?.keep();
-        if let Some((uid, gid)) = user {
-            let owned = std::os::unix::fs::chown(&folder, Some(uid), Some(gid));
-            owned.map_err(|error| ClusterFault::Io("the folder's owner", error))?;
-        }
+        let (folder, user) = new_folder()?;
         let data = folder.join("data");
         let mut initdb = as_user(&binaries.join("initdb"), user);
         initdb.args(["--username", USER, "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--pgdata"]);
         run("initdb", initdb.arg(&data))?;
-        let mut server = as_user(&binaries.join("postgres"), user);
-        server.arg("-D").arg(&data).arg("-k").arg(&folder).args(["-h", "", "-c", "max_connections=300"]);
+        Self::launch(binaries, folder, durability)
+    }
+
+    /// A cluster that follows this one and can only be read.
+    ///
+    /// # Errors
+    /// See [`ClusterFault`].
+    pub fn standby(&self) -> Result<Self, ClusterFault> {
+        let (folder, user) = new_folder()?;
+        let mut copy = as_user(&self.binaries.join("pg_basebackup"), user);
+        copy.arg("--host").arg(&self.folder).args(["--username", USER, "--checkpoint=fast", "--no-sync"]);
+        run("pg_basebackup", copy.arg("--write-recovery-conf").arg("--pgdata").arg(folder.join("data")))?;
+        Self::launch(self.binaries.clone(), folder, Durability::Unsynced)
+    }
+
+    fn launch(binaries: PathBuf, folder: PathBuf, durability: Durability) -> Result<Self, ClusterFault> {
+        let mut server = as_user(&binaries.join("postgres"), unprivileged_user()?);
+        server.arg("-D").arg(folder.join("data")).arg("-k").arg(&folder).args(["-h", "", "-c", "max_connections=300"]);
         server.args(["-c", "shared_buffers=128MB", "-c", "max_wal_size=4GB"]);
         if durability == Durability::Unsynced {
             server.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
@@ -196,6 +206,18 @@ fn newest_binaries() -> Result<PathBuf, ClusterFault> {
     versions.sort_unstable();
     let mut binaries = versions.iter().rev().map(|version| Path::new(VERSIONS_FOLDER).join(version.to_string()).join("bin"));
     binaries.find(|folder| folder.join("initdb").exists()).ok_or(ClusterFault::NotInstalled)
+}
+
+/// A folder for a cluster, and the user who will own it.
+fn new_folder() -> Result<(PathBuf, Option<(u32, u32)>), ClusterFault> {
+    let user = unprivileged_user()?;
+    let temporary = tempfile::Builder::new().prefix("scrip-pg-").tempdir();
+    let folder = temporary.map_err(|error| ClusterFault::Io("a temporary folder", error))?.keep();
+    if let Some((uid, gid)) = user {
+        let owned = std::os::unix::fs::chown(&folder, Some(uid), Some(gid));
+        owned.map_err(|error| ClusterFault::Io("the folder's owner", error))?;
+    }
+    Ok((folder, user))
 }
 
 /// The user and group to become; `None` where the caller is not root and stays who it is.

@@ -13,6 +13,7 @@ pub mod instruction;
 pub mod investment;
 pub mod investor;
 pub mod journal;
+pub mod lease;
 pub mod ledger_transaction;
 pub mod money;
 pub mod organisation;

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::ids::ClientId;
@@ -15,7 +16,7 @@ use crate::http::{Doors, openapi_document};
 use crate::jobs::head;
 use crate::operations::client::{CreateClient, RevokeClient};
 use crate::operations::organisation::CreateOrganisation;
-use crate::program::{Office, Running, Settings};
+use crate::program::{LEASE_DEFAULT_MS, Office, Running, Settings, documents_path};
 use crate::{demo, verify};
 
 /// Why a command did not do its work. It is shown to the person who called it.
@@ -41,7 +42,7 @@ enum Command {
     #[command(subcommand)]
     Client(ClientCommand),
     /// Checks the journal, every row, the register and the ledger of a data folder against each other.
-    Verify(DataArgs),
+    Verify(VerifyArgs),
     /// Prints the OpenAPI file.
     Openapi,
 }
@@ -57,9 +58,26 @@ struct DataArgs {
 }
 
 #[derive(Debug, Args)]
+struct DocumentArgs {
+    /// Where documents' bytes lie, for servers that share them; by default `documents` in the data folder.
+    #[arg(long, env = "SCRIP_DOCUMENTS", value_name = "DIR")]
+    documents: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    documents: DocumentArgs,
+}
+
+#[derive(Debug, Args)]
 struct ServeArgs {
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    documents: DocumentArgs,
     /// Where HTTP is served; port 0 takes a free one.
     #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))]
     listen: SocketAddr,
@@ -75,6 +93,9 @@ struct ServeArgs {
     /// Leaves the embedded ledger and its work to another server on the same database.
     #[arg(long, requires = "database", conflicts_with = "ledger_rpc")]
     no_ledger: bool,
+    /// How long background work waits for a server that gives no sign of life before another takes over, in milliseconds.
+    #[arg(long, default_value_t = LEASE_DEFAULT_MS, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    lease_ms: u64,
 }
 
 #[derive(Debug, Args)]
@@ -139,12 +160,14 @@ impl ServeArgs {
         Settings {
             data: self.data.data.clone(),
             database: self.data.database.clone(),
+            documents: self.documents.documents.clone(),
             has_ledger: !self.no_ledger,
             listen: self.listen,
             is_rate_limited: self.rate_limit == Switch::On,
             doors,
             ledger_rpc: self.ledger_rpc,
             finality_blocks: self.finality_blocks,
+            lease: Duration::from_millis(self.lease_ms),
         }
     }
 }
@@ -262,8 +285,10 @@ async fn close(office: Office, data: &Path) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run_verify(args: &DataArgs) -> Result<ExitCode, Failure> {
-    match verify::verify(&args.data, args.database.as_deref()).await {
+async fn run_verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
+    let (data, database) = (args.data.data.as_path(), args.data.database.as_deref());
+    let documents = documents_path(data, args.documents.documents.as_deref());
+    match verify::verify_with_documents(data, database, &documents).await {
         Ok(report) => {
             println!("{report}");
             Ok(ExitCode::SUCCESS)

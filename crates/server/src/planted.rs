@@ -15,6 +15,10 @@ pub enum Bug {
     AnswerWithoutCommit,
     /// Stored bytes are not sent again after a crash: the kill test must see it.
     NothingSentAgain,
+    /// The units left are read once a batch and not counted down within it: the oversell test must see it.
+    ReadThenInsert,
+    /// The fencing number of a record is not compared: the lane test must see it.
+    StaleFencing,
 }
 
 impl Bug {
@@ -26,6 +30,8 @@ impl Bug {
             Self::ForgottenAnswer => "forgotten_answer",
             Self::AnswerWithoutCommit => "answer_without_commit",
             Self::NothingSentAgain => "nothing_sent_again",
+            Self::ReadThenInsert => "read_then_insert",
+            Self::StaleFencing => "stale_fencing",
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::ids::HolderId;
 use domain::journal::Head;
 use domain::product::Token;
 use ledger::embedded::{BASE_FEE_PER_GAS_WEI, CHAIN_ID_DEFAULT, EmbeddedChain, GenesisConfig, TRANSACTION_GAS_LIMIT};
@@ -23,15 +24,19 @@ use crate::documents::DocumentFolder;
 use crate::entropy::{Entropy, NoEntropy};
 use crate::http::listener::{self, ListenerLimits};
 use crate::http::{Counter, Doors, Furnishing, router};
+use crate::jobs::lane::holder_of;
 use crate::jobs::{LedgerParts, LedgerPolicy, LedgerWork, head, produce, refresh};
 use crate::keyring::{self, KeyUse, Keyring};
 use crate::ledger_rpc;
+use crate::operations::document::FindDocuments;
 use crate::operations::sandbox::{INHABITANTS_SETTING, Inhabitants, SettleSandbox};
 
 /// Wei the embedded ledger's registrar starts with: more than any number of batches costs.
 const REGISTRAR_WEI: u128 = 1_000_000_000_000_000_000_000_000_000;
 /// What the embedded ledger is offered for gas: twice its constant base fee.
 const MAX_FEE_PER_GAS_WEI: u128 = BASE_FEE_PER_GAS_WEI as u128 * 2;
+/// How long a program that gives no sign of life keeps background work from others, unless it is told; in milliseconds.
+pub const LEASE_DEFAULT_MS: u64 = 15_000;
 /// Connections that read the database.
 const READERS: usize = 4;
 /// How long the sandbox waits for its token contract before it gives up, in steps of ten milliseconds.
@@ -45,6 +50,8 @@ pub struct Settings {
     /// The URL of a `PostgreSQL` database; `None` for the embedded one in the data folder. Servers that share a database
     /// have the same root key in their data folders.
     pub database: Option<String>,
+    /// Where documents' bytes lie; `None` for a folder in the data folder. Servers that share a database share it too.
+    pub documents: Option<PathBuf>,
     /// Whether this program holds the embedded ledger and does its work. Of the servers that share a database one does;
     /// the others leave that work to it.
     pub has_ledger: bool,
@@ -58,6 +65,22 @@ pub struct Settings {
     pub ledger_rpc: Option<SocketAddr>,
     /// Blocks that must follow one until it counts as final on the embedded ledger.
     pub finality_blocks: u64,
+    /// How long a program that gives no sign of life keeps background work from others.
+    pub lease: Duration,
+}
+
+impl Settings {
+    /// Where documents' bytes lie.
+    #[must_use]
+    pub fn documents_path(&self) -> PathBuf {
+        documents_path(&self.data, self.documents.as_deref())
+    }
+}
+
+/// Where documents' bytes lie: in a folder of their own where one is named, else in the data folder.
+#[must_use]
+pub fn documents_path(data: &Path, documents: Option<&Path>) -> PathBuf {
+    documents.map_or_else(|| data.join("documents"), Path::to_owned)
 }
 
 impl Default for Settings {
@@ -66,12 +89,14 @@ impl Default for Settings {
         Self {
             data: PathBuf::from("scrip-data"),
             database: None,
+            documents: None,
             has_ledger: true,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             is_rate_limited: true,
             doors: Doors::Production,
             ledger_rpc: None,
             finality_blocks: 1,
+            lease: Duration::from_millis(LEASE_DEFAULT_MS),
         }
     }
 }
@@ -100,6 +125,9 @@ pub enum StartFault {
     /// The first inhabitants could not be settled.
     #[error("the sandbox: {0}")]
     Settle(#[from] ProgramFault),
+    /// The database does not say which uploads were completed.
+    #[error("the documents' folder: {0}")]
+    Documents(ProgramFault),
     /// Sealed settings cannot be read: the data folder belongs to another key.
     #[error("the data folder was written with another key")]
     OtherKey,
@@ -203,7 +231,7 @@ impl Running {
             Doors::Production => None,
             Doors::Sandbox => Some(settle(&office).await?),
         };
-        let counter = furnish(settings, &office, &stopped, &mut tasks)?;
+        let counter = furnish(settings, &office, &stopped, &mut tasks).await?;
         let serving = router(Arc::new(counter), settings.doors);
         let serve = listener::serve(listener, serving, ListenerLimits::DEFAULT, stopped.clone());
         tasks.push(tokio::spawn(async move {
@@ -251,7 +279,9 @@ fn start_ledger(
 ) -> Result<Arc<EmbeddedChain>, StartFault> {
     let signer = LocalSigner::new(office.keyring.derive(KeyUse::EmbeddedLedger))?;
     let chain = Arc::new(open_ledger(settings, &office.clock, &signer)?);
-    tasks.extend(spawn_ledger_work(office, chain.clone(), Arc::new(signer), stopped));
+    let holder = holder_of(&settings.data, &mut Entropy::from_machine()?);
+    let holder = holder.map_err(|error| StartFault::Io("the holder's name".into(), error))?;
+    tasks.extend(spawn_ledger_work(office, chain.clone(), Arc::new(signer), (holder, embedded_policy(settings.lease)), stopped));
     Ok(chain)
 }
 
@@ -276,6 +306,7 @@ fn spawn_ledger_work(
     office: &Office,
     chain: Arc<EmbeddedChain>,
     signer: Arc<LocalSigner>,
+    (holder, policy): (HolderId, LedgerPolicy),
     stopped: &watch::Receiver<bool>,
 ) -> Vec<JoinHandle<()>> {
     let (sent, block) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -285,7 +316,8 @@ fn spawn_ledger_work(
         chain: chain.clone(),
         signer,
         clock: office.clock.clone(),
-        policy: embedded_policy(),
+        holder,
+        policy,
         sent: sent.clone(),
         block: block.clone(),
     });
@@ -293,30 +325,38 @@ fn spawn_ledger_work(
     vec![tokio::spawn(work.run(stopped.clone())), tokio::spawn(blocks)]
 }
 
-const fn embedded_policy() -> LedgerPolicy {
+const fn embedded_policy(lease: Duration) -> LedgerPolicy {
     LedgerPolicy {
         validity_s: 30 * 60,
         fees: Fees { max_fee_per_gas_wei: MAX_FEE_PER_GAS_WEI, max_priority_fee_per_gas_wei: 0 },
         transaction_gas_max: TRANSACTION_GAS_LIMIT,
         open_max: 16,
+        lease,
         look_every: Duration::from_millis(500),
     }
 }
 
-fn furnish(
+/// The folder of documents; what ended programs left in it is collected.
+async fn open_documents(settings: &Settings, office: &Office, entropy: &mut Entropy) -> Result<DocumentFolder, StartFault> {
+    let folder = |error| StartFault::Io("the documents' folder".into(), error);
+    let life = uuid::Builder::from_random_bytes(entropy.bytes()).into_uuid();
+    let (documents, abandoned) = DocumentFolder::open(&settings.documents_path(), life).map_err(folder)?;
+    for left in abandoned {
+        let find = FindDocuments { ids: left.ids().collect() };
+        let found = office.desk.run(find, office.clock.now()).await.map_err(StartFault::Documents)?;
+        documents.collect(left, |id| found.contains(&id)).map_err(folder)?;
+    }
+    Ok(documents)
+}
+
+async fn furnish(
     settings: &Settings,
     office: &Office,
     stopped: &watch::Receiver<bool>,
     tasks: &mut Vec<JoinHandle<()>>,
 ) -> Result<Counter, StartFault> {
-    let folder = |error| StartFault::Io("the documents' folder".into(), error);
-    let documents = DocumentFolder::open(&settings.data.join("documents")).map_err(folder)?;
-    for id in documents.ids().map_err(folder)? {
-        // Bytes without a row were left by an upload that a crash cut off before its commit.
-        if !office.archive.document_exists(id)? {
-            documents.remove(id).map_err(folder)?;
-        }
-    }
+    let mut entropy = Entropy::from_machine()?;
+    let documents = open_documents(settings, office, &mut entropy).await?;
     let directory = Arc::new(ClientDirectory::default());
     refresh::once(&office.archive, &directory, &office.clock)?;
     let refreshing = refresh::run(office.archive.clone(), directory.clone(), office.clock.clone(), stopped.clone());
@@ -329,7 +369,7 @@ fn furnish(
         documents,
         clock: office.clock.clone(),
         keyring: office.keyring.clone(),
-        entropy: Entropy::from_machine()?,
+        entropy,
         is_rate_limited: settings.is_rate_limited,
     }))
 }

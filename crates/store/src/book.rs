@@ -9,10 +9,12 @@ use domain::ids::{
     CampaignId, ClientId, CreditId, DocumentId, InstructionId, InvestmentId, InvestorId, IssuerId, LedgerTransactionId,
     OrganisationId, ProductId, WalletId,
 };
+use domain::instant::Instant;
 use domain::instruction::Instruction;
 use domain::investment::Investment;
 use domain::investor::Investor;
 use domain::journal::Head;
+use domain::lease::{Lane, Lease};
 use domain::ledger_transaction::{LedgerTransaction, Signer};
 use domain::organisation::{Client, Organisation, OrganisationKind};
 use domain::product::{Issuer, Listing, Product};
@@ -56,10 +58,14 @@ pub struct Wanted {
     pub credits: BTreeSet<CreditId>,
     /// By id; with the credit.
     pub instructions: BTreeSet<InstructionId>,
+    /// By id, alone, without waiting for another process: an instruction that one is working on is not given.
+    pub claimed_instructions: BTreeSet<InstructionId>,
     /// By id.
     pub ledger_transactions: BTreeSet<LedgerTransactionId>,
     /// By address.
     pub signers: BTreeSet<EvmAddress>,
+    /// Who works on these lanes; with the database's time.
+    pub lanes: BTreeSet<Lane>,
     /// Remembered answers, looked up in the day of `answers_day` and the day before.
     pub answers: BTreeSet<AnswerKey>,
     /// Days since 1970-01-01 of the batch.
@@ -82,7 +88,7 @@ macro_rules! versioned {
     )+};
 }
 
-versioned!(Product, Campaign, Investor, Investment, Credit, Instruction, LedgerTransaction, Signer);
+versioned!(Product, Campaign, Investor, Investment, Credit, Instruction, LedgerTransaction, Signer, Lease);
 
 /// Rows of one table by key, with what each was before the batch.
 #[derive(Clone, Debug)]
@@ -123,6 +129,12 @@ impl<K: Ord + Copy, V: Clone> Table<K, V> {
     #[must_use]
     pub fn get(&self, key: &K) -> Option<&V> {
         self.rows.get(key).map(|slot| &slot.row)
+    }
+
+    /// The row as it was loaded, whatever the commands before made of it.
+    #[must_use]
+    pub fn as_loaded(&self, key: &K) -> Option<&V> {
+        self.rows.get(key).map(|slot| slot.before.as_ref().unwrap_or(&slot.row))
     }
 
     /// Every row, keys ascending.
@@ -201,6 +213,10 @@ pub struct Book {
     pub ledger_transactions: Table<LedgerTransactionId, LedgerTransaction>,
     /// Signers.
     pub signers: Table<EvmAddress, Signer>,
+    /// Leases by lane.
+    pub leases: Table<Lane, Lease>,
+    /// The database's own time, read once the leases are locked; where lanes are wanted.
+    pub engine_now: Option<Instant>,
     /// Remembered answers.
     pub answers: BTreeMap<AnswerKey, Answer>,
     /// The journal's newest entry.
@@ -228,6 +244,8 @@ impl Default for Book {
             instructions: Table::new(),
             ledger_transactions: Table::new(),
             signers: Table::new(),
+            leases: Table::new(),
+            engine_now: None,
             answers: BTreeMap::new(),
             journal_head: Head::EMPTY,
         }

@@ -29,7 +29,7 @@ use domain::ids::BatchId;
 /// What the desk needs of any engine. One `load` opens a database transaction; `commit` or `rollback` ends it.
 pub trait Writer {
     /// Opens a database transaction, resolves what the wanted rows refer to, locks and loads everything in the fixed
-    /// order product, campaign, investor, wallet, investment, credit, signer, journal head, ids ascending.
+    /// order product, campaign, investor, wallet, investment, credit, signer, lease, journal head, ids ascending.
     ///
     /// # Errors
     /// The engine is unreachable, busy, or failed.

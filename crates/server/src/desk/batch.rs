@@ -24,6 +24,9 @@ use crate::planted::Bug;
 /// three seconds.
 const BUSY_WAITS_MS: [u64; 8] = [10, 20, 50, 100, 250, 500, 1_000, 1_000];
 
+/// How long a batch is tried at most, waiting for others' locks included. An attempt that has begun is not cut off.
+const TRIED_MAX: Duration = Duration::from_secs(3);
+
 /// The working part of the desk.
 #[derive(Debug)]
 pub(super) struct Batches<W> {
@@ -100,6 +103,7 @@ impl<W: Writer> Batches<W> {
 
     async fn attempt(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), Undecided> {
         let batch_id = BatchId::new(uuid::Builder::from_random_bytes(self.entropy.bytes()).into_uuid());
+        let begun_at = tokio::time::Instant::now();
         let mut waits_ms = BUSY_WAITS_MS.iter();
         let mut is_in_doubt = false;
         loop {
@@ -118,7 +122,9 @@ impl<W: Writer> Batches<W> {
                 ) => false,
             };
             match waits_ms.next() {
-                Some(pause_ms) if may_pass => tokio::time::sleep(Duration::from_millis(*pause_ms)).await,
+                Some(pause_ms) if may_pass && begun_at.elapsed() < TRIED_MAX => {
+                    tokio::time::sleep(Duration::from_millis(*pause_ms)).await
+                }
                 // Run again in parts, under other ids, it could be done twice.
                 Some(_) | None if is_in_doubt => return Err(Undecided::Store(StoreError::CommitUnknown)),
                 Some(_) | None => return Err(undecided),

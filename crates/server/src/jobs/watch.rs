@@ -81,7 +81,7 @@ impl LedgerWork {
         Ok(open)
     }
 
-    async fn repeat_where_missing(&self, token: Address, open: &LiveLedgerTransaction) -> Result<(), LedgerFault> {
+    async fn repeat_where_missing(&mut self, token: Address, open: &LiveLedgerTransaction) -> Result<(), LedgerFault> {
         for attempt in &open.attempts {
             if self.chain.receipt(TxHash(attempt.hash)).await?.is_some() {
                 return Ok(());
@@ -114,7 +114,7 @@ impl LedgerWork {
             }
         }
         for chunk in verdicts.chunks(contract::BATCH_ITEMS_MAX) {
-            self.desk.run(SettleCredits { verdicts: chunk.to_vec() }, self.clock.now()).await?;
+            self.lane.record(SettleCredits { verdicts: chunk.to_vec() }).await?;
         }
         if let Some(seen) = self.seen.get_mut(&product_id) {
             seen.forget_all_but(&numbers);
@@ -158,7 +158,7 @@ impl LedgerWork {
 
     /// A slot is closed when everything in it is judged and its nonce is used in a finalized block: until then its bytes
     /// are needed, or later nonces would wait for ever.
-    async fn close_where_done(&self, open: &LiveLedgerTransaction) -> Result<bool, LedgerFault> {
+    async fn close_where_done(&mut self, open: &LiveLedgerTransaction) -> Result<bool, LedgerFault> {
         let slot = open.ledger_transaction;
         let used = self.chain.nonce(Address(slot.signer.bytes()), At::Finalized).await? > slot.nonce;
         if !used {
@@ -167,7 +167,7 @@ impl LedgerWork {
         let id = slot.id;
         let is_judged = self.read(move |archive| archive.is_judged(id)).await?;
         if is_judged {
-            self.desk.run(CloseLedgerTransaction { ledger_transaction_id: id }, self.clock.now()).await?;
+            self.lane.record(CloseLedgerTransaction { ledger_transaction_id: id }).await?;
         }
         Ok(is_judged)
     }

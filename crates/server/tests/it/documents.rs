@@ -16,7 +16,16 @@ const PATH: &str = "/distributor/v2/documents/";
 const CAP: usize = 25 * 1024 * 1024;
 
 fn folder(world: &World, name: &str) -> PathBuf {
-    world.folder.path().join("data/documents").join(name)
+    let folder = world.folder.path().join("data/documents").join(name);
+    if name == "stored" { folder } else { own_folder(&folder) }
+}
+
+/// The one running program's folder among those where uploads arrive.
+fn own_folder(all: &Path) -> PathBuf {
+    let paths = std::fs::read_dir(all).unwrap().map(|entry| entry.unwrap().path());
+    let folders: Vec<PathBuf> = paths.filter(|path| path.is_dir()).collect();
+    let [own] = &folders[..] else { panic!("{} folders: what ended programs left was not collected", folders.len()) };
+    own.clone()
 }
 
 fn file_count(path: &Path) -> usize {

@@ -47,6 +47,26 @@ impl Process {
         process
     }
 
+    /// Serves `folder/data`, which a sandbox with this hand-out has settled, without the sandbox's doors.
+    pub async fn serve(folder: &Path, settled: &Handout, options: &[&str]) -> Self {
+        let said_path = folder.join("serve.out");
+        let said = File::create(&said_path).unwrap();
+        let log = File::options().create(true).append(true).open(log_path(folder)).unwrap();
+        let mut command = scrip(&["serve", "--listen", "127.0.0.1:0", "--rate-limit", "off"]);
+        command.arg("--data").arg(folder.join("data")).args(options);
+        let mut child = command.env("SCRIP_LOG", "warn,server::jobs=info").stdout(said).stderr(log).spawn().unwrap();
+        let url = served_url(&mut child, folder, &said_path).await;
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+        let process = Self { child, handout: Handout { url, ..settled.clone() }, http };
+        assert!(listens(process.child.id(), process.address().port()), "the address belongs to another process");
+        process
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where HTTP is served.
     pub fn address(&self) -> SocketAddr {
         let root = self.handout.url.strip_suffix("/api").unwrap();
@@ -144,6 +164,23 @@ async fn ready(child: &mut Child, folder: &Path, handout_path: &Path) -> Handout
     child.kill().unwrap();
     child.wait().unwrap();
     panic!("the sandbox does not become ready");
+}
+
+/// The address appears on standard output when it is served.
+async fn served_url(child: &mut Child, folder: &Path, said_path: &Path) -> String {
+    for _poll in 0..POLLS_MAX {
+        let said = std::fs::read_to_string(said_path).unwrap();
+        if let Some(url) = said.strip_suffix('\n').and_then(|line| line.strip_prefix("Scrip on ")) {
+            return url.to_owned();
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            panic!("the server ended with {status}:\n{}", std::fs::read_to_string(log_path(folder)).unwrap());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    panic!("the server does not become ready");
 }
 
 /// Whether a process holds the socket that listens on a port, by what the kernel says of both.

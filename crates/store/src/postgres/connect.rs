@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::failure::{not_connected, unreachable};
+use super::failure::{not_connected, of_table, unreachable};
 use super::migrations::migrate;
 use super::runtime::EngineRuntime;
 use super::sessions::Sessions;
@@ -25,8 +25,9 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// What a writer's session is told. Every look-up of the desk goes by an index; a planner that saw the tables while they
-/// were small must not come to another opinion. Whoever waits longer for a lock or an answer gives up and is told so.
-const WRITER_OPTIONS: &str = "-c lock_timeout=5s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s \
+/// were small must not come to another opinion. Whoever waits longer for a lock or an answer gives up and is told so. A program that
+/// was stopped inside a database transaction holds the journal's head from all others: the server ends it soon.
+const WRITER_OPTIONS: &str = "-c lock_timeout=2s -c statement_timeout=30s -c idle_in_transaction_session_timeout=10s \
     -c synchronous_commit=on -c plan_cache_mode=force_generic_plan -c jit=off \
     -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 /// What a reader's session is told.
@@ -57,8 +58,8 @@ impl Database {
     /// roots (or those of `SSL_CERT_FILE`). Sockets of this machine and `sslmode=disable` go without.
     ///
     /// # Errors
-    /// The URL cannot be read, names another machine without saying whether to encrypt, the server cannot be reached, or
-    /// its schema is newer than this program.
+    /// The URL cannot be read, names another machine without saying whether to encrypt, the server cannot be reached, is a
+    /// standby or takes no writes, or its schema is newer than this program.
     pub fn open(url: &str) -> Result<Self, StoreError> {
         let mut config: Config = url.parse().map_err(|error| StoreError::Engine(format!("the database's URL: {error}")))?;
         settle_encryption(&mut config)?;
@@ -66,7 +67,11 @@ impl Database {
         config.keepalives_idle(SILENCE_MAX);
         let database = Self { config: Arc::new(config), runtime: Arc::new(EngineRuntime::start()?) };
         let pool = database.pool(MIGRATION_OPTIONS, 1)?;
-        database.runtime.wait(async move { migrate(connection_of(&pool).await?).await })?;
+        database.runtime.wait(async move {
+            let connection = connection_of(&pool).await?;
+            require_writable(&connection).await?;
+            migrate(connection).await
+        })?;
         Ok(database)
     }
 
@@ -108,6 +113,7 @@ impl Database {
             Manager::from_config(config, NoTls, how)
         };
         let pool = Pool::builder(manager).max_size(connections).runtime(Runtime::Tokio1).wait_timeout(Some(WAIT_MAX));
+        let pool = pool.post_create(Hook::async_fn(|client, _| Box::pin(refuse_standby(client))));
         let pool = pool.create_timeout(Some(CONNECT_TIMEOUT)).recycle_timeout(Some(CONNECT_TIMEOUT));
         pool.build().map_err(|error| StoreError::Engine(error.to_string()))
     }
@@ -116,6 +122,24 @@ impl Database {
 /// A connection of a pool, made where none is idle.
 pub(super) async fn connection_of(pool: &Pool) -> Result<Object, StoreError> {
     pool.get().await.map_err(|error| not_connected(&error))
+}
+
+/// Asked of every connection that is made, also after a failover: a decision on what a standby shows would be a decision
+/// on the past.
+async fn refuse_standby(client: &tokio_postgres::Client) -> Result<(), HookError> {
+    let asked = client.query_one("SELECT pg_is_in_recovery()", &[]).await;
+    if asked.and_then(|row| row.try_get(0)).map_err(HookError::Backend)? {
+        return Err(HookError::message("the server is a standby: the database's URL must name the primary"));
+    }
+    Ok(())
+}
+
+async fn require_writable(connection: &Object) -> Result<(), StoreError> {
+    let asked = connection.query_one("SELECT current_setting('transaction_read_only') = 'on'", &[]).await;
+    if asked.and_then(|row| row.try_get(0)).map_err(|error| of_table("database", &error))? {
+        return Err(StoreError::Engine("it takes no writes (transaction_read_only is on)".to_owned()));
+    }
+    Ok(())
 }
 
 /// Neither silently in the clear across a network, nor a certificate asked of this machine's own server.

@@ -1,6 +1,6 @@
 //! What the server says, sorted by what the caller should do about it.
 
-use deadpool_postgres::PoolError;
+use deadpool_postgres::{HookError, PoolError};
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
@@ -16,9 +16,9 @@ pub(super) fn not_connected(error: &PoolError) -> StoreError {
     match error {
         PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => StoreError::Busy,
         PoolError::Backend(error) => StoreError::Unreachable(reason(error)),
-        PoolError::Timeout(_) | PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
-            StoreError::Unreachable(error.to_string())
-        }
+        PoolError::PostCreateHook(HookError::Message(refused)) => StoreError::Unreachable(refused.to_string()),
+        PoolError::PostCreateHook(HookError::Backend(error)) => StoreError::Unreachable(reason(error)),
+        PoolError::Timeout(_) | PoolError::Closed | PoolError::NoRuntimeSpecified => StoreError::Unreachable(error.to_string()),
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use domain::credit::CreditState;
+use domain::instruction::InstructionState;
+
 use super::Database;
 use crate::tests::market::*;
 use crate::tests::{DAY, Engine, Store, id, postgres_database, wait};
@@ -48,7 +51,7 @@ fn b11_a_lost_connection_is_unreachable_once_and_made_again() {
 }
 
 #[test]
-fn c03_an_unanswered_commit_is_unknown_and_read_back() {
+fn an_unanswered_commit_is_unknown_and_read_back() {
     let (mut store, _second) = two_writers();
     let book = store.load(&wanted_campaign());
     let record = store.record();
@@ -62,7 +65,7 @@ fn c03_an_unanswered_commit_is_unknown_and_read_back() {
 }
 
 #[test]
-fn c04_has_committed_waits_for_a_commit_that_is_still_running() {
+fn has_committed_waits_for_a_commit_that_is_still_running() {
     let (mut store, mut second) = two_writers();
     let book = store.load(&wanted_campaign());
     let record = store.record();
@@ -78,7 +81,7 @@ fn c04_has_committed_waits_for_a_commit_that_is_still_running() {
 }
 
 #[test]
-fn c05_a_second_writer_waits_and_sees_what_the_first_did() {
+fn a_second_writer_waits_and_sees_what_the_first_did() {
     let (mut store, mut second) = two_writers();
     let mut book = store.load(&wanted_campaign());
     std::thread::scope(|scope| {
@@ -102,7 +105,7 @@ fn c05_a_second_writer_waits_and_sees_what_the_first_did() {
 }
 
 #[test]
-fn c06_waiting_too_long_is_busy_and_readers_go_on() {
+fn c09_waiting_too_long_is_busy_and_readers_go_on() {
     let (mut store, mut second) = two_writers();
     let _held = store.load(&wanted_campaign());
     let begun = std::time::Instant::now();
@@ -179,4 +182,48 @@ fn every_look_up_of_the_desk_goes_by_an_index() {
         assert!(!plan.contains("Seq Scan"), "{plan}");
         assert!(plan.contains("Index"), "{plan}");
     }
+}
+
+#[test]
+fn c12_a_standby_and_a_database_without_writes_are_refused() {
+    let cluster = cluster::Cluster::start(cluster::Durability::Unsynced).unwrap();
+    let url = cluster.create_database("leading", None).unwrap();
+    Database::open(&url).unwrap();
+    let standby = cluster.standby().unwrap();
+    let refused = Database::open(&standby.url("leading")).unwrap_err();
+    assert!(refused.to_string().contains("the server is a standby"), "{refused}");
+    cluster.execute("postgres", "ALTER DATABASE leading SET default_transaction_read_only = on").unwrap();
+    let refused = Database::open(&url).unwrap_err();
+    assert!(refused.to_string().contains("transaction_read_only"), "{refused}");
+}
+
+#[test]
+fn instructions_that_another_process_is_claiming_are_passed_over() {
+    let (mut store, mut second) = two_writers();
+    let claimed = |ids: std::ops::Range<u64>| Wanted { claimed_instructions: ids.map(id).collect(), ..Wanted::default() };
+    store
+        .put(|book, _| {
+            for number in 0..4 {
+                let row = investment(1_000 + number);
+                let credit = credit(2_000 + number, &row, CreditState::Processing);
+                let instruction = instruction(3_000 + number, &credit, InstructionState::Queued);
+                book.investments.put(row.id, row);
+                book.credits.put(credit.id, credit);
+                book.instructions.put(instruction.id, instruction);
+            }
+        })
+        .unwrap();
+    let book = store.load(&claimed(3_000..3_002));
+    assert_eq!(book.instructions.iter().count(), 2);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| wait(second.load(&claimed(3_000..3_004))).unwrap());
+        // It has passed over what is claimed, and waits for the journal's head.
+        while store.shell("SELECT count(*) FROM pg_locks WHERE NOT granted").unwrap() == "0" {
+            assert!(!other.is_finished(), "it did not wait");
+        }
+        let record = store.record();
+        wait(store.writer.commit(&book, &record)).unwrap();
+        let found: Vec<_> = other.join().unwrap().instructions.iter().map(|row| row.id).collect();
+        assert_eq!(found, [id(3_002), id(3_003)]);
+    });
 }

@@ -22,6 +22,17 @@ impl Reader {
         self.run(|snapshot| snapshot.rows(&sql, []))
     }
 
+    /// Whether anything waits for the ledger or is on its way there.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn has_ledger_work(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 WHERE EXISTS (SELECT 1 FROM ledger_transaction WHERE state = 'live')
+            OR EXISTS (SELECT 1 FROM instruction WHERE state = 'queued')
+            OR EXISTS (SELECT 1 FROM product WHERE token_address IS NULL)";
+        self.run(|snapshot| snapshot.has_any(LedgerTransaction::COLUMNS.table, sql, []))
+    }
+
     /// The products that have instructions waiting.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod document;
 mod investment;
 mod investor;
 mod journal;
+mod lease;
 mod ledger_transaction;
 mod organisation;
 mod product;

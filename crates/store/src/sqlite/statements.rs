@@ -10,6 +10,7 @@ use domain::instant::Instant;
 use domain::instruction::Instruction;
 use domain::investment::Investment;
 use domain::investor::Investor;
+use domain::lease::Lease;
 use domain::ledger_transaction::{Attempt, LedgerTransaction, Signer};
 use domain::organisation::{Client, Organisation};
 use domain::product::{Issuer, Listing, Product};
@@ -101,6 +102,7 @@ sqlite_tables!(
     LedgerTransaction,
     Attempt,
     Signer,
+    Lease,
     StoredEntry,
     NewEntry<'_>,
 );

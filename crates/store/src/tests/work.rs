@@ -6,6 +6,7 @@ use domain::credit::CreditState;
 use domain::ids::LedgerTransactionId;
 use domain::instruction::{Instruction, InstructionState};
 use domain::investment::{AssignedWallet, Progress};
+use domain::lease::{Lane, Lease};
 use domain::ledger_transaction::{Attempt, LedgerTransaction, LedgerTransactionState, Purpose, Signer};
 use domain::product::Token;
 
@@ -205,4 +206,25 @@ fn whole_tables_are_read_in_chunks() {
     ];
     assert_eq!(lengths, [5, 0, 2, 2, 3, 2, 2, 1, 2, 0]);
     assert_eq!(reader.all_organisations(Some(id(ISSUER)), 100).unwrap().len(), 4);
+}
+
+#[test]
+fn a_lease_is_read_back_with_the_databases_time_and_its_number_never_goes_back() {
+    let mut store = Store::new();
+    let lane = Lane::Ledger(address(1));
+    let wanted = Wanted { lanes: [lane].into(), ..Wanted::default() };
+    let book = store.look(&wanted);
+    assert!(book.leases.iter().next().is_none());
+    let now = book.engine_now.unwrap();
+    let lease = Lease { lane, holder: id(7), fencing: 3, expires_at: now, version: 0 };
+    store.change(&wanted, |book, _| book.leases.put(lane, lease)).unwrap();
+    let book = store.look(&wanted);
+    assert_eq!(book.leases.get(&lane), Some(&Lease { version: 1, ..lease }));
+    assert!(book.engine_now.unwrap() >= now);
+    let lower = store.change(&wanted, |book, _| {
+        let stored = *book.leases.get(&lane).unwrap();
+        book.leases.put(lane, Lease { fencing: 2, ..stored });
+    });
+    assert!(matches!(lower, Err(crate::StoreError::Constraint(_))), "{lower:?}");
+    assert_eq!(store.look(&Wanted::default()).engine_now, None, "asked only where it is needed");
 }

@@ -7,7 +7,7 @@ use super::failure::of_table;
 use crate::error::StoreError;
 
 /// Every migration; the schema's version is its place, from 1.
-const MIGRATIONS: [&str; 1] = [include_str!("0001_primary_market.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("0001_primary_market.sql"), include_str!("0002_leases.sql")];
 
 /// Held while one migration is looked at and made. The number is arbitrary and the program's own.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7310579600412)";

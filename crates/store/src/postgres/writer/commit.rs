@@ -72,6 +72,7 @@ pub(super) async fn write(connection: &Object, types: &ColumnTypes, book: &Book,
     writing.count_investments(&book.investments)?;
     writing.write_rows(&book.credits)?;
     writing.write_rows(&book.signers)?;
+    writing.write_rows(&book.leases)?;
     writing.write_rows(&book.ledger_transactions)?;
     writing.write_rows(&book.instructions)?;
     writing.insert("attempt", record.attempts.iter())?;

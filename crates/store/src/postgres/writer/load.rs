@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use deadpool_postgres::Object;
 use domain::document::SignedDocument;
 use domain::ids::{CampaignId, CreditId, InstructionId, InvestmentId, InvestorId, OrganisationId, ProductId, WalletId};
+use domain::instruction::Instruction;
 use domain::investment::{Investment, Status};
+use domain::lease::{Lane, Lease};
 use domain::organisation::OrganisationKind;
 use domain::product::Listing;
 use domain::wallet::EvmAddress;
@@ -45,6 +47,11 @@ const INVESTMENT_REFERENCES: &str = "SELECT id, product_id, campaign_id, investo
     ) AS found (found_id) JOIN investment ON id = found_id";
 const WRAPPED_KEYS: &str = "SELECT investor_id, wrapped FROM UNNEST($1::uuid[]) AS wanted (wanted_id)
     JOIN subject_key ON investor_id = wanted_id";
+/// What several processes do about an instruction that one of them is working on: pass it over. The embedded engine has
+/// one process and needs nothing here.
+const CLAIM: &str = "SKIP LOCKED";
+/// The server's time, of the statement itself: it runs when the leases are locked.
+const ENGINE_NOW: &str = "SELECT clock_timestamp()";
 const LOCK_HEAD: &str = "SELECT sequence, hash FROM journal_head FOR UPDATE";
 const NAMES_TAKEN: &str = "SELECT kind, name FROM UNNEST($1::text[], $2::text[]) AS wanted (wanted_kind, wanted_name)
     JOIN organisation ON kind = wanted_kind AND name = wanted_name";
@@ -141,8 +148,11 @@ struct Locked {
     waiting: Slot,
     credits: Slot,
     instructions: Slot,
+    claimed_instructions: Slot,
     ledger_transactions: Slot,
     signers: Slot,
+    leases: Slot,
+    engine_now: Slot,
     head: Slot,
 }
 
@@ -174,12 +184,15 @@ impl Locked {
             signed_documents,
             waiting,
             credits: lock_credits(pipeline, resolved)?,
-            instructions: lock::<domain::instruction::Instruction>(pipeline, resolved.instructions.iter().map(|id| id.uuid()))?,
+            instructions: lock::<Instruction>(pipeline, resolved.instructions.iter().map(|id| id.uuid()))?,
+            claimed_instructions: claim_instructions(pipeline, &wanted.claimed_instructions)?,
             ledger_transactions: lock::<domain::ledger_transaction::LedgerTransaction>(
                 pipeline,
                 wanted.ledger_transactions.iter().map(|id| id.uuid()),
             )?,
             signers: lock_signers(pipeline, &wanted.signers)?,
+            leases: lock_leases(pipeline, &wanted.lanes)?,
+            engine_now: if wanted.lanes.is_empty() { Slot::NONE } else { pipeline.ask("lease", ENGINE_NOW, Vec::new()) },
             head: pipeline.ask("journal_head", LOCK_HEAD, Vec::new()),
         })
     }
@@ -210,8 +223,13 @@ impl Locked {
         }
         fill(answers, self.credits, &mut book.credits, |row| row.id)?;
         fill(answers, self.instructions, &mut book.instructions, |row| row.id)?;
+        fill(answers, self.claimed_instructions, &mut book.instructions, |row| row.id)?;
         fill(answers, self.ledger_transactions, &mut book.ledger_transactions, |row| row.id)?;
         fill(answers, self.signers, &mut book.signers, |row| row.address)?;
+        fill(answers, self.leases, &mut book.leases, |row| row.lane)?;
+        for row in answers.rows(self.engine_now) {
+            book.engine_now = row.time(0).map_err(|_| unreadable("lease"))?;
+        }
         let head = answers.rows(self.head).first();
         book.journal_head = head_of(head.ok_or_else(|| StoreError::Engine("the database has no journal head".to_owned()))?)?;
         Ok(())
@@ -242,7 +260,7 @@ impl Seen {
             documents: see::<domain::document::Document>(pipeline, wanted.documents.iter().map(|id| id.uuid()))?,
             listings: ask_listings(pipeline, &wanted.listings)?,
             names: ask_names(pipeline, &wanted.organisation_names)?,
-            asset_codes: ask_texts(pipeline, "product", ASSET_CODES_TAKEN, &wanted.asset_codes)?,
+            asset_codes: ask_texts(pipeline, "product", ASSET_CODES_TAKEN, wanted.asset_codes.iter())?,
             addresses: ask_addresses(pipeline, &wanted.addresses)?,
             remembered,
         })
@@ -316,6 +334,19 @@ fn lock_signers(pipeline: &mut Pipeline, addresses: &BTreeSet<EvmAddress>) -> Re
     ask_bytes(pipeline, "signer", &format!("{look_up} ORDER BY address FOR NO KEY UPDATE OF signer"), addresses)
 }
 
+/// Instructions that no other process is working on. Who works on one holds its lock until it is bound: waiting for that
+/// would only find it taken.
+fn claim_instructions(pipeline: &mut Pipeline, ids: &BTreeSet<InstructionId>) -> Result<Slot, StoreError> {
+    let look_up = look_up::<Instruction>("id", "uuid");
+    let sql = format!("{look_up} ORDER BY id FOR NO KEY UPDATE OF instruction {CLAIM}");
+    ask_ids(pipeline, "instruction", &sql, ids.iter().map(|id| id.uuid()))
+}
+
+fn lock_leases(pipeline: &mut Pipeline, lanes: &BTreeSet<Lane>) -> Result<Slot, StoreError> {
+    let sql = format!("{} ORDER BY lane FOR NO KEY UPDATE OF lease", look_up::<Lease>("lane", "text"));
+    ask_texts(pipeline, "lease", &sql, lanes.iter().map(|lane| lane.code()))
+}
+
 fn ask_addresses(pipeline: &mut Pipeline, addresses: &BTreeSet<EvmAddress>) -> Result<Slot, StoreError> {
     ask_bytes(pipeline, "wallet", ADDRESSES_TAKEN, addresses)
 }
@@ -346,12 +377,19 @@ fn ask_ids(
     Ok(pipeline.ask(table, sql, boxed([ColumnCells::of_ids(ids)?])))
 }
 
-fn ask_texts(pipeline: &mut Pipeline, table: &'static str, sql: &str, texts: &BTreeSet<String>) -> Result<Slot, StoreError> {
-    if texts.is_empty() {
+fn ask_texts(
+    pipeline: &mut Pipeline,
+    table: &'static str,
+    sql: &str,
+    texts: impl ExactSizeIterator<Item: AsRef<str>>,
+) -> Result<Slot, StoreError> {
+    if texts.len() == 0 {
         return Ok(Slot::NONE);
     }
     let mut column = ColumnCells::default();
-    texts.iter().try_for_each(|text| column.push(Cell::Text(text)))?;
+    for text in texts {
+        column.push(Cell::Text(text.as_ref()))?;
+    }
     Ok(pipeline.ask(table, sql, boxed([column])))
 }
 
@@ -443,7 +481,7 @@ pub(super) async fn plans(connection: &Object) -> Vec<String> {
         look_up::<Investment>("id", "uuid"),
         look_up::<SignedDocument>("investment_id", "uuid"),
         look_up::<domain::document::Document>("id", "uuid"),
-        look_up::<domain::instruction::Instruction>("id", "uuid"),
+        look_up::<Instruction>("id", "uuid"),
         look_up::<domain::ledger_transaction::LedgerTransaction>("id", "uuid"),
         CAMPAIGN_PRODUCTS.to_owned(),
         WALLET_INVESTORS.to_owned(),

@@ -7,7 +7,11 @@ use super::failure::failure;
 use crate::error::StoreError;
 
 /// Every migration; the schema's version is its place, from 1.
-const MIGRATIONS: [&str; 2] = [include_str!("0001_primary_market.sql"), include_str!("0002_faster_writes.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("0001_primary_market.sql"),
+    include_str!("0002_faster_writes.sql"),
+    include_str!("0003_leases.sql"),
+];
 
 const SCHEMA_VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL PRIMARY KEY) STRICT";
 const SCHEMA_VERSION: &str = "SELECT coalesce(max(version), 0) FROM schema_version";

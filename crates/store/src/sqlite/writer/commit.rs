@@ -50,6 +50,7 @@ pub(super) fn write(connection: &Connection, book: &Book, record: &Record) -> Re
     // investments for the one that waits for it.
     update_changed(connection, &book.investments)?;
     write_rows(connection, &book.signers)?;
+    write_rows(connection, &book.leases)?;
     write_rows(connection, &book.ledger_transactions)?;
     write_rows(connection, &book.instructions)?;
     insert_all(connection, record.attempts.iter())?;
