@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::failure::{not_connected, of_table, unreachable};
@@ -19,15 +19,12 @@ use crate::reader::Reader;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a reader waits for a connection when all are in use.
-const WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long sent bytes may stay unacknowledged before the connection counts as lost.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// What a writer's session is told. Every look-up of the desk goes by an index; a planner that saw the tables while they
-/// were small must not come to another opinion. Whoever waits longer for a lock or an answer gives up and is told so. A program that
-/// was stopped inside a database transaction holds the journal's head from all others: the server ends it soon.
-const WRITER_OPTIONS: &str = "-c lock_timeout=2s -c statement_timeout=30s -c idle_in_transaction_session_timeout=10s \
+/// were small must not come to another opinion. Whoever waits longer for a lock or an answer gives up and is told so.
+const WRITER_OPTIONS: &str = "-c lock_timeout=5s -c statement_timeout=30s -c idle_in_transaction_session_timeout=60s \
     -c synchronous_commit=on -c plan_cache_mode=force_generic_plan -c jit=off \
     -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 /// What a reader's session is told.
@@ -58,17 +55,17 @@ impl Database {
     /// roots (or those of `SSL_CERT_FILE`). Sockets of this machine and `sslmode=disable` go without.
     ///
     /// # Errors
-    /// The URL cannot be read, names another machine without saying whether to encrypt, the server cannot be reached, is a
-    /// standby or takes no writes, or its schema is newer than this program.
+    /// The URL cannot be read, names another machine without saying whether to encrypt, the server cannot be reached, or
+    /// its schema is newer than this program.
     pub fn open(url: &str) -> Result<Self, StoreError> {
         let mut config: Config = url.parse().map_err(|error| StoreError::Engine(format!("the database's URL: {error}")))?;
         settle_encryption(&mut config)?;
         config.application_name("scrip").connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(SILENCE_MAX);
         config.keepalives_idle(SILENCE_MAX);
         let database = Self { config: Arc::new(config), runtime: Arc::new(EngineRuntime::start()?) };
-        let pool = database.pool(MIGRATION_OPTIONS, 1)?;
+        let connector = database.connector(MIGRATION_OPTIONS)?;
         database.runtime.wait(async move {
-            let connection = connection_of(&pool).await?;
+            let connection = connector.connect().await?;
             require_writable(&connection).await?;
             migrate(connection).await
         })?;
@@ -81,7 +78,7 @@ impl Database {
     /// # Errors
     /// The machine's certificates cannot be read.
     pub fn writer(&self) -> Result<PostgresWriter, StoreError> {
-        Ok(PostgresWriter::new(self.pool(WRITER_OPTIONS, 1)?, self.runtime.clone()))
+        Ok(PostgresWriter::new(self.connector(WRITER_OPTIONS)?, self.runtime.clone()))
     }
 
     /// A reader with so many connections, at least one.
@@ -89,8 +86,8 @@ impl Database {
     /// # Errors
     /// The machine's certificates cannot be read.
     pub fn reader(&self, connections: usize) -> Result<Reader, StoreError> {
-        let pool = self.pool(READER_OPTIONS, connections.max(1))?;
-        Ok(Reader::of_postgres(Sessions::new(pool, self.runtime.clone())))
+        let connector = self.connector(READER_OPTIONS)?;
+        Ok(Reader::of_postgres(Sessions::new(&connector, connections.max(1))?))
     }
 
     /// A reader of the state as it is now, which stays as it is however long it is read.
@@ -98,48 +95,78 @@ impl Database {
     /// # Errors
     /// The server cannot be reached.
     pub fn frozen_reader(&self) -> Result<Reader, StoreError> {
-        let pool = self.pool(READER_OPTIONS, 1)?;
-        Ok(Reader::of_postgres(Sessions::frozen(&pool, self.runtime.clone())?))
+        Ok(Reader::of_postgres(Sessions::frozen(self.connector(READER_OPTIONS)?)?))
     }
 
-    fn pool(&self, options: &str, connections: usize) -> Result<Pool, StoreError> {
+    fn connector(&self, options: &str) -> Result<Connector, StoreError> {
         let mut config = (*self.config).clone();
         let options = config.get_options().map_or_else(|| options.to_owned(), |own| format!("{own} {options}"));
         config.options(options);
-        let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = if config.get_ssl_mode() == SslMode::Require {
-            Manager::from_config(config, encryption()?, how)
-        } else {
-            Manager::from_config(config, NoTls, how)
-        };
-        let pool = Pool::builder(manager).max_size(connections).runtime(Runtime::Tokio1).wait_timeout(Some(WAIT_MAX));
-        let pool = pool.post_create(Hook::async_fn(|client, _| Box::pin(refuse_standby(client))));
-        let pool = pool.create_timeout(Some(CONNECT_TIMEOUT)).recycle_timeout(Some(CONNECT_TIMEOUT));
-        pool.build().map_err(|error| StoreError::Engine(error.to_string()))
+        let encryption = if config.get_ssl_mode() == SslMode::Require { Some(encryption()?) } else { None };
+        Ok(Connector { config, encryption })
     }
 }
 
-/// A connection of a pool, made where none is idle.
-pub(super) async fn connection_of(pool: &Pool) -> Result<Object, StoreError> {
-    pool.get().await.map_err(|error| not_connected(&error))
+/// A connection, with the statements that were prepared on it. It ends when it is dropped.
+pub(super) type Connection = deadpool_postgres::ClientWrapper;
+
+/// Makes connections of one kind.
+#[derive(Clone)]
+pub(super) struct Connector {
+    config: Config,
+    encryption: Option<MakeRustlsConnect>,
+}
+
+impl Connector {
+    /// A new connection, which is driven by the runtime that this runs on.
+    pub(super) async fn connect(&self) -> Result<Connection, StoreError> {
+        let connected = async {
+            match &self.encryption {
+                Some(encryption) => connect(&self.config, encryption.clone()).await,
+                None => connect(&self.config, NoTls).await,
+            }
+        };
+        let checked = async {
+            let connection = connected.await?;
+            refuse_standby(&connection).await?;
+            Ok(connection)
+        };
+        let checked = tokio::time::timeout(CONNECT_TIMEOUT, checked).await;
+        checked.unwrap_or_else(|_| Err(unreachable("a connection took too long to be made")))
+    }
 }
 
 /// Asked of every connection that is made, also after a failover: a decision on what a standby shows would be a decision
 /// on the past.
-async fn refuse_standby(client: &tokio_postgres::Client) -> Result<(), HookError> {
-    let asked = client.query_one("SELECT pg_is_in_recovery()", &[]).await;
-    if asked.and_then(|row| row.try_get(0)).map_err(HookError::Backend)? {
-        return Err(HookError::message("the server is a standby: the database's URL must name the primary"));
+async fn refuse_standby(connection: &Connection) -> Result<(), StoreError> {
+    let asked = connection.query_one("SELECT pg_is_in_recovery()", &[]).await;
+    if asked.and_then(|row| row.try_get(0)).map_err(|error| not_connected(&error))? {
+        return Err(unreachable("the server is a standby: the database's URL must name the primary"));
     }
     Ok(())
 }
 
-async fn require_writable(connection: &Object) -> Result<(), StoreError> {
+async fn require_writable(connection: &Connection) -> Result<(), StoreError> {
     let asked = connection.query_one("SELECT current_setting('transaction_read_only') = 'on'", &[]).await;
     if asked.and_then(|row| row.try_get(0)).map_err(|error| of_table("database", &error))? {
         return Err(StoreError::Engine("it takes no writes (transaction_read_only is on)".to_owned()));
     }
     Ok(())
+}
+
+async fn connect<T>(config: &Config, encryption: T) -> Result<Connection, StoreError>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Send + 'static,
+    T::TlsConnect: TlsConnect<Socket, Stream = T::Stream>,
+{
+    let (client, connection) = config.connect(encryption).await.map_err(|error| not_connected(&error))?;
+    let driven = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to the database was lost");
+        }
+    });
+    Ok(Connection::new(client, driven))
 }
 
 /// Neither silently in the clear across a network, nor a certificate asked of this machine's own server.

@@ -1,13 +1,16 @@
 //! Changes of the schema. Forwards only, each in one database transaction of its own, so that a killed migration has
 //! not happened and the next start goes on where it stood. An advisory lock lets several programs start at once.
 
-use deadpool_postgres::Object;
-
+use super::connect::Connection;
 use super::failure::of_table;
 use crate::error::StoreError;
 
 /// Every migration; the schema's version is its place, from 1.
-const MIGRATIONS: [&str; 2] = [include_str!("0001_primary_market.sql"), include_str!("0002_leases.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("0001_primary_market.sql"),
+    include_str!("0002_faster_writes.sql"),
+    include_str!("0003_leases.sql"),
+];
 
 /// Held while one migration is looked at and made. The number is arbitrary and the program's own.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7310579600412)";
@@ -18,7 +21,7 @@ const SCHEMA_VERSION: &str = "SELECT coalesce(max(version), 0) FROM schema_versi
 ///
 /// # Errors
 /// The schema is newer than this program, or the server failed.
-pub(super) async fn migrate(mut connection: Object) -> Result<(), StoreError> {
+pub(super) async fn migrate(mut connection: Connection) -> Result<(), StoreError> {
     let failed = |error: tokio_postgres::Error| of_table("schema_version", &error);
     for (version, migration) in (1_i64..).zip(MIGRATIONS) {
         let step = connection.transaction().await.map_err(failed)?;
