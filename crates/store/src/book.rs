@@ -275,6 +275,8 @@ impl Book {
             instructions,
             ledger_transactions,
             signers,
+            leases,
+            engine_now: _,
             answers: _,
             journal_head: _,
         } = self;
@@ -292,6 +294,7 @@ impl Book {
             || instructions.is_changed()
             || ledger_transactions.is_changed()
             || signers.is_changed()
+            || leases.is_changed()
     }
 }
 
