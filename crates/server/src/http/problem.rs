@@ -233,6 +233,12 @@ impl Problem {
             .with_header(RETRY_AFTER, &retry_after_s.to_string())
     }
 
+    /// 503: the ledger knows what the database does not, so that nothing is signed.
+    #[must_use]
+    pub fn ledger_halted() -> Self {
+        Self::new(ProblemKind::LedgerHalted, "Ledger work is halted: the database is older than the ledger. The log says more.")
+    }
+
     /// Adds the status of the refusing object and the acts open in it.
     #[must_use]
     pub fn with_state(mut self, current_status: impl Into<String>, allowed_acts: Vec<String>) -> Self {

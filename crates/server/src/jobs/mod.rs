@@ -8,6 +8,7 @@
 
 mod credit;
 mod deploy;
+mod fence;
 pub mod head;
 pub mod produce;
 pub mod refresh;
@@ -29,6 +30,7 @@ use tokio::sync::{Notify, watch as stop_watch};
 use crate::clock::Clock;
 use crate::desk::{Desk, ProgramFault};
 use crate::operations::ledger::RecordAttempt;
+use crate::standing::Standing;
 use watch::SeenRecords;
 
 /// How the ledger is worked with.
@@ -58,6 +60,9 @@ pub struct LedgerWork {
     sent: Arc<Notify>,
     /// Rung when there is a new block.
     block: Arc<Notify>,
+    standing: Standing,
+    /// Whether this run has found that the database knows every nonce that the ledger has seen.
+    is_past_fence: bool,
     /// The factory, once this run has found its code on the chain that was pinned.
     pinned_factory: Option<Address>,
     seen: BTreeMap<ProductId, SeenRecords>,
@@ -81,6 +86,8 @@ pub struct LedgerParts {
     pub sent: Arc<Notify>,
     /// Rung when there is a new block.
     pub block: Arc<Notify>,
+    /// Told when nothing may be signed.
+    pub standing: Standing,
 }
 
 /// Why a round of ledger work stopped. Nothing is lost: the next round goes on from what is stored.
@@ -110,6 +117,16 @@ pub enum LedgerFault {
     /// The chain is not the one whose contracts are remembered.
     #[error("chain {0} is not the chain whose contracts are remembered")]
     OtherChain(u64),
+    /// The ledger has used nonces that the database does not know.
+    #[error(
+        "the ledger has used {used} nonces of the registrar, the database knows {reserved}: it is older than the ledger, nothing is signed"
+    )]
+    DatabaseBehind {
+        /// On the ledger.
+        used: u64,
+        /// In the database.
+        reserved: u64,
+    },
     /// The background thread that reads the database ended.
     #[error("a read was cut off")]
     Cut,
@@ -119,16 +136,31 @@ impl LedgerWork {
     /// Sets up the work.
     #[must_use]
     pub fn new(parts: LedgerParts) -> Self {
-        let LedgerParts { desk, archive, chain, signer, clock, policy, sent, block } = parts;
-        Self { desk, archive, chain, signer, clock, policy, sent, block, pinned_factory: None, seen: BTreeMap::new() }
+        let LedgerParts { desk, archive, chain, signer, clock, policy, sent, block, standing } = parts;
+        Self {
+            desk,
+            archive,
+            chain,
+            signer,
+            clock,
+            policy,
+            sent,
+            block,
+            standing,
+            is_past_fence: false,
+            pinned_factory: None,
+            seen: BTreeMap::new(),
+        }
     }
 
     /// Works until told to stop: at once when a credit is ordered or a block is made, else at a calm pace.
     pub async fn run(mut self, mut stop: stop_watch::Receiver<bool>) {
         let queued = self.desk.instructions_queued();
         loop {
-            if let Err(fault) = self.round().await {
-                tracing::warn!(%fault, "ledger work stopped early and will go on");
+            match self.round().await {
+                Ok(()) => {}
+                Err(fault @ LedgerFault::DatabaseBehind { .. }) => tracing::error!(%fault, "ledger work is halted"),
+                Err(fault) => tracing::warn!(%fault, "ledger work stopped early and will go on"),
             }
             tokio::select! {
                 _said = stop.wait_for(|stop| *stop) => return,
@@ -144,6 +176,7 @@ impl LedgerWork {
     /// # Errors
     /// Whatever cut the round short.
     pub async fn round(&mut self) -> Result<(), LedgerFault> {
+        self.pass_fence().await?;
         let Some(factory) = self.factory().await? else { return Ok(()) };
         self.deploy_tokens(factory).await?;
         let open = self.watch_open(factory).await?;

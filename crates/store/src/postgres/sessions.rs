@@ -9,10 +9,12 @@ use tokio_postgres::Row;
 use super::cells::Parameter;
 use super::connect::connection_of;
 use super::failure::of_table;
+use super::migrations::version_of;
 use super::pipeline::{BoxedParameter, Pipeline};
 use super::runtime::EngineRuntime;
 use crate::error::StoreError;
 use crate::reader::{TakeRow, Value};
+use crate::schema::SchemaVersion;
 
 /// Everything that is read after this belongs to the same commit.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -95,6 +97,24 @@ impl Session {
         let begins = !self.has_begun.replace(true);
         let rows = self.runtime.wait(async move { query(&connection, table, sql, parameters, begins).await })?;
         rows.iter().try_for_each(|row| take(row))
+    }
+
+    /// Waits for something on the connection.
+    pub(super) fn wait<T: Send + 'static, F: Future<Output = Result<T, StoreError>> + Send + 'static>(
+        &self,
+        ask: impl FnOnce(Arc<Object>) -> F,
+    ) -> Result<T, StoreError> {
+        self.runtime.wait(ask(self.connection.clone()))
+    }
+
+    /// Executes a statement in the database transaction that is open.
+    pub(super) fn execute(&self, sql: &'static str) -> Result<(), StoreError> {
+        self.wait(|connection| async move { connection.batch_execute(sql).await.map_err(|error| of_table("database", &error)) })
+    }
+
+    /// The version of the schema.
+    pub(crate) fn schema_version(&self) -> Result<SchemaVersion, StoreError> {
+        self.wait(|connection| async move { version_of(&connection).await })
     }
 }
 

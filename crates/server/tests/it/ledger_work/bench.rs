@@ -290,6 +290,7 @@ fn worker(office: &Office, chain: &Arc<Watched>, device: &Arc<Device>) -> Ledger
         },
         sent: Arc::new(Notify::new()),
         block: Arc::new(Notify::new()),
+        standing: office.standing.clone(),
     })
 }
 
