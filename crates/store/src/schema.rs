@@ -101,18 +101,21 @@ pub(crate) mod tests {
 
     /// The statements of a script: each ends at the end of a line, outside a quoted body and outside a trigger.
     pub(crate) fn statements(script: &str) -> Vec<String> {
-        let (mut statements, mut statement) = (Vec::new(), String::new());
+        let (mut statements, mut statement, mut code) = (Vec::new(), String::new(), String::new());
         for line in script.lines() {
-            let line = line.split("--").next().unwrap_or_default().trim_end();
             statement.push_str(line);
             statement.push('\n');
-            let is_open = statement.matches("$$").count() % 2 == 1
-                || (statement.contains("\nBEGIN\n") && !statement.contains("$$") && !statement.contains("\nEND;"));
+            let line = line.split("--").next().unwrap_or_default().trim_end();
+            code.push_str(line);
+            code.push('\n');
+            let is_open = code.matches("$$").count() % 2 == 1
+                || (code.contains("\nBEGIN\n") && !code.contains("$$") && !code.contains("\nEND;"));
             if line.ends_with(';') && !is_open {
                 statements.push(std::mem::take(&mut statement));
+                code.clear();
             }
         }
-        assert_eq!(statement.trim(), "", "every statement ends with a line");
+        assert_eq!(code.trim(), "", "every statement ends with a line");
         statements
     }
 

@@ -346,7 +346,7 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [ProblemKind; 16] = [
+    const KINDS: [ProblemKind; 17] = [
         ProblemKind::InvalidRequest,
         ProblemKind::Unauthenticated,
         ProblemKind::InsufficientScope,
@@ -363,6 +363,7 @@ mod tests {
         ProblemKind::HeaderFieldsTooLarge,
         ProblemKind::Internal,
         ProblemKind::Overloaded,
+        ProblemKind::LedgerHalted,
     ];
 
     fn json_of(problem: &Problem) -> Value {
@@ -372,8 +373,12 @@ mod tests {
     #[test]
     fn every_kind_has_its_own_status_and_finds_back_from_it() {
         for kind in KINDS {
-            // 422 means a reused key only where that check answers it, not when another layer does.
-            let back = if kind == ProblemKind::KeyReused { ProblemKind::InvalidRequest } else { kind };
+            // 422 means a reused key, and 503 a halted ledger, only where that check answers it, not when another layer does.
+            let back = match kind {
+                ProblemKind::KeyReused => ProblemKind::InvalidRequest,
+                ProblemKind::LedgerHalted => ProblemKind::Overloaded,
+                own => own,
+            };
             assert_eq!(ProblemKind::of_status(kind.status()), back, "{kind:?}");
         }
         assert_eq!(ProblemKind::of_status(StatusCode::NOT_IMPLEMENTED), ProblemKind::Internal);

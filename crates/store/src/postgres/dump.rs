@@ -67,13 +67,14 @@ impl Session {
         loop {
             let (rest, rows) = self.wait(|_connection| async move { next_rows(stream).await })?;
             stream = rest;
-            if rows.is_empty() {
-                return Ok(());
-            }
             for row in &rows {
                 let fields = table.columns.iter().enumerate().map(|(place, column)| field_of(row, place, column.kind));
                 let fields: Option<Vec<_>> = fields.collect();
                 take(&fields.ok_or_else(|| StoreError::Engine(format!("{}: a cell of another type", table.name)))?)?;
+            }
+            // What has ended must not be asked again.
+            if rows.len() < ROWS_AT_ONCE {
+                return Ok(());
             }
         }
     }

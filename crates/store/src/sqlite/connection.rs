@@ -58,6 +58,13 @@ impl Database {
 
     /// The same, by these migrations.
     pub(super) fn open_by(path: &Path, migrations: &[Migration], upkeep: Upkeep) -> Result<Self, StoreError> {
+        let database = Self::reach(path, upkeep)?;
+        keep_up(&mut database.connect_for_writing()?, migrations, upkeep)?;
+        Ok(database)
+    }
+
+    /// A file that is safe to use, whatever its schema is.
+    pub(super) fn reach(path: &Path, upkeep: Upkeep) -> Result<Self, StoreError> {
         refuse_old(rusqlite::version_number())?;
         let folder = make_folder_of(path)?;
         if let Some(kind) = network_file_system(&folder) {
@@ -69,9 +76,7 @@ impl Database {
             Upkeep::Refuse | Upkeep::Leave => std::fs::metadata(&file).map(drop),
         }
         .map_err(|error| unreachable(&file, &error))?;
-        let database = Self { file };
-        keep_up(&mut database.connect_for_writing()?, migrations, upkeep)?;
-        Ok(database)
+        Ok(Self { file })
     }
 
     /// The version of its schema.

@@ -4,14 +4,14 @@ use std::io::Read;
 use std::path::Path;
 
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, params_from_iter};
 
 use super::connection::Database;
 use super::day_tables::definition;
 use super::failure::failure;
 use super::migrations::record_step;
 use super::pool::each_row;
-use super::{BROKEN_REFERENCES, COLUMNS};
+use super::{BROKEN_REFERENCES, COLUMNS, TABLE_NAMES};
 use crate::day::Kind;
 use crate::dump::{ColumnType, DumpFault, DumpedTable, Field, LoadTarget, RowReader, TakeFields, field_of, quoted};
 use crate::error::StoreError;
@@ -49,10 +49,10 @@ pub(crate) struct Load {
 impl Load {
     /// Makes the file in a folder.
     pub(crate) fn open(folder: &Path) -> Result<Self, DumpFault> {
-        let connection = Database::open_by(folder, &[], Upkeep::Migrate)?.connect_for_writing()?;
-        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(fault)?;
-        if tables > 0 {
-            return Err(DumpFault::NotEmpty("in its file".to_owned()));
+        let connection = Database::reach(folder, Upkeep::Migrate)?.connect_for_writing()?;
+        let first = connection.query_row(TABLE_NAMES, [], |row| row.get(0)).optional().map_err(fault)?;
+        if let Some(table) = first {
+            return Err(DumpFault::NotEmpty(table));
         }
         // What refers to what is checked at the end, whatever the order of the tables.
         connection.pragma_update(None, "foreign_keys", false).map_err(fault)?;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use super::guards::entry;
 use super::market::*;
 use super::{DAY, Engine, Store, id, postgres_database};
 use crate::dump::{DumpFault, DumpSource, DumpTarget, Dumped, EmptyDatabase};
@@ -77,6 +78,8 @@ fn fill(mut store: Store) -> Store {
         .put(|book, record| {
             (0..50).for_each(|n| book.investments.put(id(1_000 + n), investment(1_000 + n)));
             record.persons.push((id(INVESTOR), vec![0, 255, 7]));
+            let first = entry(1, [0; 32]);
+            record.journal = vec![first.clone(), entry(2, first.hash())];
             record.answers = keys.into_iter().map(|key| (key, answer.clone())).collect();
         })
         .unwrap();
