@@ -41,7 +41,7 @@ async fn healthz() -> Json<Health> {
         (status = 405, description = "Only GET.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 406, description = "The answer is JSON.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 500, description = "Something failed inside.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer, or ledger work is halted.", body = ProblemDocument, content_type = "application/problem+json")))]
+        (status = 503, description = "The database does not answer, or the ledger halts.", body = ProblemDocument, content_type = "application/problem+json")))]
 async fn readyz(State(counter): State<Arc<Counter>>) -> Result<Json<Health>, Problem> {
     counter.read(Reader::journal_head).await?;
     if counter.standing.is_ledger_halted() {
