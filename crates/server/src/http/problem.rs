@@ -374,10 +374,12 @@ mod tests {
     fn every_kind_has_its_own_status_and_finds_back_from_it() {
         for kind in KINDS {
             // 422 means a reused key, and 503 a halted ledger, only where that check answers it, not when another layer does.
-            let back = match kind {
-                ProblemKind::KeyReused => ProblemKind::InvalidRequest,
-                ProblemKind::LedgerHalted => ProblemKind::Overloaded,
-                own => own,
+            let back = if kind == ProblemKind::KeyReused {
+                ProblemKind::InvalidRequest
+            } else if kind == ProblemKind::LedgerHalted {
+                ProblemKind::Overloaded
+            } else {
+                kind
             };
             assert_eq!(ProblemKind::of_status(kind.status()), back, "{kind:?}");
         }

@@ -208,7 +208,9 @@ mod tests {
         ];
         let mut bytes = Vec::new();
         put_columns(&columns, &mut bytes);
-        rows.iter().for_each(|row| put_row(row.iter().copied(), &mut bytes));
+        for row in &rows {
+            put_row(row.iter().copied(), &mut bytes);
+        }
         let mut reader = RowReader::new(bytes.as_slice()).unwrap();
         assert_eq!(reader.columns(), columns);
         assert_eq!(reader.place_of("name").unwrap(), 1);

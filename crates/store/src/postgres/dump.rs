@@ -263,10 +263,10 @@ impl LoadTarget for Load {
 
     fn finish(self) -> Result<(), DumpFault> {
         for reference in &self.references {
-            self.execute(reference.clone()).map_err(|error| match error {
-                StoreError::Constraint(what) => DumpFault::Reference(what),
-                other => DumpFault::Store(other),
-            })?;
+            match self.execute(reference.clone()) {
+                Err(StoreError::Constraint(what)) => return Err(DumpFault::Reference(what)),
+                made => made?,
+            }
         }
         self.execute(format!("{SET_HEAD}; COMMIT; ANALYZE"))?;
         Ok(())

@@ -70,7 +70,7 @@ impl Load {
 impl LoadTarget for Load {
     fn make_schema(&mut self, migrations: &[Migration]) -> Result<(), DumpFault> {
         for (version, migration) in (0..).zip(migrations) {
-            record_step(&self.connection, version, *migration, |step, script| step.execute_batch(script))?;
+            record_step(&self.connection, version, *migration, Connection::execute_batch)?;
         }
         Ok(())
     }

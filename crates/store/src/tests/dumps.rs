@@ -12,10 +12,13 @@ use crate::{Database, Place};
 
 const NOTE: (&str, &[u8]) = ("restored", b"from memory");
 
+/// Tables with their bytes.
+type Tables = Vec<(String, Vec<u8>)>;
+
 /// A dump in memory.
 #[derive(Clone, Default, PartialEq, Eq)]
 struct Memory {
-    tables: Vec<(String, Vec<u8>)>,
+    tables: Tables,
     rows: u64,
 }
 
@@ -150,7 +153,7 @@ fn b18_what_guards_the_rows_guards_them_after_a_load() {
 fn b18_a_dump_that_does_not_fit_is_refused_and_nothing_is_stored() {
     let source = fill(Store::on_sqlite());
     let (dump, dumped) = Memory::of(&database_of(&source));
-    let changed = |change: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+    let changed = |change: &dyn Fn(&mut Tables)| {
         let mut changed = dump.clone();
         change(&mut changed.tables);
         changed

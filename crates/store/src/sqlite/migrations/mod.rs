@@ -20,7 +20,7 @@ const RECORD: &str = "INSERT INTO schema_version (version, compatible_from) VALU
 /// # Errors
 /// The schema is too new, or older and to be refused; another process holds the database; the engine failed.
 pub(super) fn keep_up(connection: &mut Connection, migrations: &[Migration], upkeep: Upkeep) -> Result<(), StoreError> {
-    keep_up_by(connection, migrations, upkeep, |step, script| step.execute_batch(script))
+    keep_up_by(connection, migrations, upkeep, Connection::execute_batch)
 }
 
 fn keep_up_by(
