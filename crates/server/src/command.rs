@@ -9,14 +9,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::ids::ClientId;
 use domain::organisation::OrganisationKind;
 use domain::text::Name;
+use indicatif::{ProgressBar, ProgressStyle};
+use store::{Database, Upkeep};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::backup::{BackupOrder, RestoreOrder, back_up, restore};
 use crate::handout::Handout;
 use crate::http::{Doors, openapi_document};
 use crate::jobs::head;
 use crate::operations::client::{CreateClient, RevokeClient};
 use crate::operations::organisation::CreateOrganisation;
-use crate::program::{LEASE_DEFAULT_MS, Office, Running, Settings, documents_path};
+use crate::program::{LEASE_DEFAULT_MS, Office, Running, Settings, documents_path, place};
 use crate::{demo, verify};
 
 /// Why a command did not do its work. It is shown to the person who called it.
@@ -41,6 +44,12 @@ enum Command {
     /// Creates and revokes API clients. Works while a server runs on the same data.
     #[command(subcommand)]
     Client(ClientCommand),
+    /// Brings the database's schema up to date, and ends. Works while a server runs on the same data.
+    Migrate(DataArgs),
+    /// Takes a backup, also while a server runs on the same data.
+    Backup(BackupArgs),
+    /// Restores a backup into an empty place, and verifies it.
+    Restore(RestoreArgs),
     /// Checks the journal, every row, the register and the ledger of a data folder against each other.
     Verify(VerifyArgs),
     /// Prints the OpenAPI file.
@@ -73,6 +82,32 @@ struct VerifyArgs {
 }
 
 #[derive(Debug, Args)]
+struct BackupArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    documents: DocumentArgs,
+    /// The folder that becomes the backup; it must not exist.
+    #[arg(long, value_name = "FOLDER")]
+    to: PathBuf,
+    /// Puts the root key into the backup. Whoever has the backup can then read personal data and sign as the registrar.
+    #[arg(long)]
+    with_root_key: bool,
+}
+
+#[derive(Debug, Args)]
+struct RestoreArgs {
+    /// The backup.
+    #[arg(long, value_name = "FOLDER")]
+    from: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// The root key, where the backup does not hold it.
+    #[arg(long, value_name = "FILE")]
+    root_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct ServeArgs {
     #[command(flatten)]
     data: DataArgs,
@@ -96,6 +131,9 @@ struct ServeArgs {
     /// How long background work waits for a server that gives no sign of life before another takes over, in milliseconds.
     #[arg(long, default_value_t = LEASE_DEFAULT_MS, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     lease_ms: u64,
+    /// Refuses a database whose schema is older than the program, where `scrip migrate` is a step of its own.
+    #[arg(long)]
+    no_migrate: bool,
 }
 
 #[derive(Debug, Args)]
@@ -161,6 +199,7 @@ impl ServeArgs {
             data: self.data.data.clone(),
             database: self.data.database.clone(),
             documents: self.documents.documents.clone(),
+            upkeep: if self.no_migrate { Upkeep::Refuse } else { Upkeep::Migrate },
             has_ledger: !self.no_ledger,
             listen: self.listen,
             is_rate_limited: self.rate_limit == Switch::On,
@@ -178,9 +217,14 @@ impl CommandLine {
     pub const fn log_levels(&self) -> &'static str {
         match self.command {
             Command::Demo(_) => "warn",
-            Command::Sandbox(_) | Command::Serve(_) | Command::Client(_) | Command::Verify(_) | Command::Openapi => {
-                "info,tokio_postgres=warn"
-            }
+            Command::Sandbox(_)
+            | Command::Serve(_)
+            | Command::Client(_)
+            | Command::Migrate(_)
+            | Command::Backup(_)
+            | Command::Restore(_)
+            | Command::Verify(_)
+            | Command::Openapi => "info,tokio_postgres=warn",
         }
     }
 
@@ -197,6 +241,9 @@ impl CommandLine {
                 create_client(kind, &organisation, &data).await
             }
             Command::Client(ClientCommand::Revoke { client_id, data }) => revoke_client(ClientId::new(client_id), &data).await,
+            Command::Migrate(args) => run_migrate(&args),
+            Command::Backup(args) => run_backup(args).await,
+            Command::Restore(args) => run_restore(args).await,
             Command::Verify(args) => run_verify(&args).await,
             Command::Openapi => {
                 print!("{}", openapi_document()?);
@@ -283,6 +330,38 @@ async fn close(office: Office, data: &Path) -> Result<ExitCode, Failure> {
     let path = head::default_path(data);
     tokio::task::spawn_blocking(move || office.close(&path)).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn run_migrate(args: &DataArgs) -> Result<ExitCode, Failure> {
+    let database = Database::open(&place(&args.data, args.database.as_deref()))?;
+    println!("the database has schema {}", database.schema_version()?.version);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_backup(args: BackupArgs) -> Result<ExitCode, Failure> {
+    let BackupArgs { data: DataArgs { data, database }, documents: DocumentArgs { documents }, to, with_root_key } = args;
+    let order = BackupOrder { data, database, documents, to, with_root_key };
+    let progress = progress("{spinner} {msg} {bytes} in {elapsed}");
+    let target = order.to.display().to_string();
+    let done = tokio::task::spawn_blocking(move || back_up(&order, &progress)).await??;
+    println!("backed up to {target}: {done}");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_restore(args: RestoreArgs) -> Result<ExitCode, Failure> {
+    let RestoreArgs { from, data: DataArgs { data, database }, root_key } = args;
+    let order = RestoreOrder { from, data, database, root_key };
+    let progress = progress("{bar:40} {msg} {bytes} of {total_bytes} in {elapsed}");
+    let done = restore(&order, &progress).await?;
+    progress.finish_and_clear();
+    println!("restored to {} and verified: {done}", order.data.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A bar on standard error; invisible where that is no terminal.
+fn progress(template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style)
 }
 
 async fn run_verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {

@@ -147,6 +147,15 @@ impl DocumentFolder {
         if digest == document.sha256 { Ok(bytes) } else { Err(Unreadable::Changed) }
     }
 
+    /// Reads a document's bytes and compares them with a digest; blocks.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_checked(&self, id: DocumentId, sha256: &[u8]) -> Result<Vec<u8>, Unreadable> {
+        let bytes = std::fs::read(self.path(id))?;
+        if Sha256::digest(&bytes).as_slice() == sha256 { Ok(bytes) } else { Err(Unreadable::Changed) }
+    }
+
     fn path(&self, id: DocumentId) -> PathBuf {
         self.stored.join(id.uuid().hyphenated().to_string())
     }

@@ -1,5 +1,6 @@
 //! The program: one counter (HTTP), one desk (writes), one archive (reads), and the background work on the ledger.
 
+pub mod backup;
 pub mod clock;
 pub mod command;
 pub mod demo;
@@ -16,4 +17,5 @@ pub mod log;
 pub mod operations;
 pub mod planted;
 pub mod program;
+pub mod standing;
 pub mod verify;

@@ -12,7 +12,7 @@ use domain::product::Token;
 use ledger::embedded::{BASE_FEE_PER_GAS_WEI, CHAIN_ID_DEFAULT, EmbeddedChain, GenesisConfig, TRANSACTION_GAS_LIMIT};
 use ledger::transaction::{Fees, LocalSigner, Signer, SignerError};
 use store::sqlite::ProcessLock;
-use store::{Database, Place, Reader, StoreError};
+use store::{Database, Place, Reader, StoreError, Upkeep};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -30,6 +30,7 @@ use crate::keyring::{self, KeyUse, Keyring};
 use crate::ledger_rpc;
 use crate::operations::document::FindDocuments;
 use crate::operations::sandbox::{INHABITANTS_SETTING, Inhabitants, SettleSandbox};
+use crate::standing::Standing;
 
 /// Wei the embedded ledger's registrar starts with: more than any number of batches costs.
 const REGISTRAR_WEI: u128 = 1_000_000_000_000_000_000_000_000_000;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub database: Option<String>,
     /// Where documents' bytes lie; `None` for a folder in the data folder. Servers that share a database share it too.
     pub documents: Option<PathBuf>,
+    /// What to do where the database's schema is older than the program.
+    pub upkeep: Upkeep,
     /// Whether this program holds the embedded ledger and does its work. Of the servers that share a database one does;
     /// the others leave that work to it.
     pub has_ledger: bool,
@@ -90,6 +93,7 @@ impl Default for Settings {
             data: PathBuf::from("scrip-data"),
             database: None,
             documents: None,
+            upkeep: Upkeep::Migrate,
             has_ledger: true,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             is_rate_limited: true,
@@ -152,15 +156,26 @@ pub struct Office {
     pub clock: Clock,
     /// The way to the desk.
     pub desk: Desk,
+    /// What cannot work although it runs.
+    pub standing: Standing,
     desk_thread: DeskThread,
 }
 
 impl Office {
-    /// Opens a data folder, making it where it is new, and its database: the embedded one, or that of a URL.
+    /// Opens a data folder, making it where it is new, and its database: the embedded one, or that of a URL. Brings the
+    /// database's schema up to date.
     ///
     /// # Errors
     /// See [`StartFault`].
     pub fn open(data: &Path, database: Option<&str>) -> Result<Self, StartFault> {
+        Self::open_with(data, database, Upkeep::Migrate)
+    }
+
+    /// The same, with a schema that is brought up to date, or refused.
+    ///
+    /// # Errors
+    /// See [`StartFault`].
+    pub fn open_with(data: &Path, database: Option<&str>, upkeep: Upkeep) -> Result<Self, StartFault> {
         let at = |what: &str| {
             let what = format!("{}: {what}", data.display());
             move |error| StartFault::Io(what, error)
@@ -168,13 +183,13 @@ impl Office {
         make_private(data).map_err(at("the data folder"))?;
         let mut entropy = Entropy::from_machine()?;
         let keyring = Keyring::open(&data.join("root.key"), &mut entropy).map_err(at("the root key"))?;
-        let database = Database::open(&place(data, database))?;
+        let database = Database::open_with(&place(data, database), upkeep)?;
         let archive = Arc::new(database.reader(READERS)?);
         // Asked before anything is written: entries made with another key could never be checked.
         read_inhabitants(&archive, &keyring)?;
         let clock = Clock::ahead_by(read_clock(&archive)?);
         let (desk, desk_thread) = Desk::open(database.writer()?, keyring.clone(), entropy).map_err(at("the desk"))?;
-        Ok(Self { keyring, archive, clock, desk, desk_thread })
+        Ok(Self { keyring, archive, clock, desk, standing: Standing::default(), desk_thread })
     }
 
     /// Waits until the desk has answered everything, keeps the head, and closes.
@@ -219,7 +234,7 @@ impl Running {
         let lock = ProcessLock::take(data).map_err(|error| {
             if matches!(error, StoreError::Busy) { StartFault::InUse(data.to_owned()) } else { StartFault::Store(error) }
         })?;
-        let office = Office::open(data, settings.database.as_deref())?;
+        let office = Office::open_with(data, settings.database.as_deref(), settings.upkeep)?;
         let listener = bind(settings.listen).await?;
         let address = listener.local_addr().map_err(|error| StartFault::Io("the listener".into(), error))?;
         let (stop, stopped) = watch::channel(false);
@@ -320,6 +335,7 @@ fn spawn_ledger_work(
         policy,
         sent: sent.clone(),
         block: block.clone(),
+        standing: office.standing.clone(),
     });
     let blocks = produce::run(chain, sent, block, stopped.clone());
     vec![tokio::spawn(work.run(stopped.clone())), tokio::spawn(blocks)]
@@ -371,6 +387,7 @@ async fn furnish(
         keyring: office.keyring.clone(),
         entropy,
         is_rate_limited: settings.is_rate_limited,
+        standing: office.standing.clone(),
     }))
 }
 

@@ -7,6 +7,7 @@
 pub mod book;
 mod changes;
 mod day;
+pub mod dump;
 pub mod engine;
 pub mod error;
 pub mod postgres;
@@ -14,6 +15,7 @@ pub mod queries;
 pub mod reader;
 pub mod record;
 mod rows;
+mod schema;
 pub mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,7 @@ pub use engine::{AnyWriter, Database, Place};
 pub use error::StoreError;
 pub use reader::Reader;
 pub use record::{Answer, AnswerKey, Record, RevokedToken, Setting};
+pub use schema::{SchemaVersion, Upkeep};
 
 use domain::ids::BatchId;
 

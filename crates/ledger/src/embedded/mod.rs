@@ -9,6 +9,7 @@
 
 mod block;
 mod codec;
+mod copy;
 mod evm;
 mod file;
 mod genesis;
@@ -18,6 +19,7 @@ mod snapshot;
 mod state;
 mod world;
 
+pub use copy::copy_blocks;
 pub use genesis::{BASE_FEE_PER_GAS_WEI, BLOCK_GAS_LIMIT, CHAIN_ID_DEFAULT, GenesisConfig, TRANSACTION_GAS_LIMIT};
 
 use crate::chain::{Answer, At, BlockRef, CallOutcome, CallRequest, Chain, ChainError, Log, LogFilter, Receipt};

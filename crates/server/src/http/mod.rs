@@ -52,6 +52,7 @@ use crate::directory::ClientDirectory;
 use crate::documents::DocumentFolder;
 use crate::entropy::Entropy;
 use crate::keyring::{KeyUse, Keyring};
+use crate::standing::Standing;
 
 pub use self::openapi::openapi_document;
 
@@ -80,6 +81,7 @@ pub struct Counter {
     throttle: Throttle,
     clock_turning: tokio::sync::Mutex<()>,
     scheme: &'static str,
+    standing: Standing,
 }
 
 /// What the program hands to the counter.
@@ -103,6 +105,8 @@ pub struct Furnishing {
     pub entropy: Entropy,
     /// Whether clients are limited.
     pub is_rate_limited: bool,
+    /// What cannot work although it runs.
+    pub standing: Standing,
 }
 
 /// Rate limits.
@@ -133,6 +137,7 @@ impl Counter {
             entropy: Mutex::new(furnishing.entropy),
             clock_turning: tokio::sync::Mutex::new(()),
             scheme: "http",
+            standing: furnishing.standing,
         }
     }
 

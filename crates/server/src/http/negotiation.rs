@@ -230,7 +230,8 @@ fn bare_problem(response: &Response) -> Problem {
         | ProblemKind::KeyReused
         | ProblemKind::TooManyRequests
         | ProblemKind::HeaderFieldsTooLarge
-        | ProblemKind::Overloaded => Problem::new(kind, format!("{}.", kind.title())),
+        | ProblemKind::Overloaded
+        | ProblemKind::LedgerHalted => Problem::new(kind, format!("{}.", kind.title())),
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod credit;
 mod deploy;
+mod fence;
 pub mod head;
 pub mod lane;
 pub mod produce;
@@ -33,6 +34,7 @@ use tokio::sync::{Notify, watch as stop_watch};
 use crate::clock::Clock;
 use crate::desk::{Desk, ProgramFault};
 use crate::operations::ledger::RecordAttempt;
+use crate::standing::Standing;
 use lane::{Holding, LaneKeeper};
 use watch::SeenRecords;
 
@@ -67,6 +69,9 @@ pub struct LedgerWork {
     sent: Arc<Notify>,
     /// Rung when there is a new block.
     block: Arc<Notify>,
+    standing: Standing,
+    /// Whether this run has found that the database knows every nonce that the ledger has seen.
+    is_past_fence: bool,
     /// The factory, once this run has found its code on the chain that was pinned.
     pinned_factory: Option<Address>,
     /// What was read of the tokens' records, while the lane was held under one number.
@@ -95,6 +100,8 @@ pub struct LedgerParts {
     pub sent: Arc<Notify>,
     /// Rung when there is a new block.
     pub block: Arc<Notify>,
+    /// Told when nothing may be signed.
+    pub standing: Standing,
 }
 
 /// Why a round of ledger work stopped. Nothing is lost: the next round goes on from what is stored.
@@ -127,6 +134,16 @@ pub enum LedgerFault {
     /// Another process took the signer's lane over. Nothing was written.
     #[error("another process took the lane over")]
     LaneLost,
+    /// The ledger has used nonces that the database does not know.
+    #[error(
+        "the ledger has used {used} nonces of the registrar, the database knows {reserved}: it is older than the ledger, nothing is signed"
+    )]
+    DatabaseBehind {
+        /// On the ledger.
+        used: u64,
+        /// In the database.
+        reserved: u64,
+    },
     /// The background thread that reads the database ended.
     #[error("a read was cut off")]
     Cut,
@@ -136,7 +153,7 @@ impl LedgerWork {
     /// Sets up the work.
     #[must_use]
     pub fn new(parts: LedgerParts) -> Self {
-        let LedgerParts { desk, archive, chain, signer, clock, holder, policy, sent, block } = parts;
+        let LedgerParts { desk, archive, chain, signer, clock, holder, policy, sent, block, standing } = parts;
         let lane = Lane::Ledger(EvmAddress::new(signer.address().0));
         let queued = desk.instructions_queued();
         let lane = LaneKeeper::new(desk, clock.clone(), lane, holder, policy.lease);
@@ -150,6 +167,8 @@ impl LedgerWork {
             policy,
             sent,
             block,
+            standing,
+            is_past_fence: false,
             pinned_factory: None,
             seen: BTreeMap::new(),
             seen_under: 0,
@@ -163,6 +182,7 @@ impl LedgerWork {
             match self.round().await {
                 Ok(()) => {}
                 Err(fault @ LedgerFault::LaneLost) => tracing::info!(%fault, "ledger work is left to it"),
+                Err(fault @ LedgerFault::DatabaseBehind { .. }) => tracing::error!(%fault, "ledger work is halted"),
                 Err(fault) => tracing::warn!(%fault, "ledger work stopped early and will go on"),
             }
             let is_over = tokio::select! {
@@ -187,6 +207,7 @@ impl LedgerWork {
     /// # Errors
     /// Whatever cut the round short.
     pub async fn round(&mut self) -> Result<(), LedgerFault> {
+        self.pass_fence().await?;
         // Who has nothing to do asks for no lane: an idle program writes nothing.
         if self.pinned_factory.is_some() && !self.read(Reader::has_ledger_work).await? {
             return Ok(());

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod access;
+mod backup;
 mod campaigns;
 mod cancellation;
 mod catalogue;
@@ -21,6 +22,7 @@ mod investments;
 mod killing;
 mod ledger_work;
 mod lists;
+mod migrations;
 mod model;
 mod oauth;
 mod openapi;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use server::handout::Handout;
 use uuid::Uuid;
 
-use crate::world::Session;
+use crate::world::{Session, database_of};
 
 /// The program under test.
 pub const SCRIP: &str = env!("CARGO_BIN_EXE_scrip");
@@ -65,6 +65,14 @@ impl Process {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// A sandbox on a folder whose database is of the engine that the environment names.
+    pub async fn start_on_engine(folder: &Path) -> Self {
+        match database_of(folder) {
+            Some(url) => Self::start(folder, &["--database", &url]).await,
+            None => Self::start(folder, &[]).await,
+        }
     }
 
     /// Where HTTP is served.

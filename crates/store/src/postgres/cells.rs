@@ -13,7 +13,7 @@ use crate::reader::Value;
 use crate::rows::{Cell, Cells, Columns, Encode, Sink, WrongType};
 
 /// Microseconds from 1970-01-01 to 2000-01-01, from which the server counts.
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
+pub(super) const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 type Fault = Box<dyn Error + Sync + Send>;
 
@@ -237,7 +237,7 @@ fn with_length(out: &mut BytesMut, write: impl FnOnce(&mut BytesMut) -> Result<(
 }
 
 /// The bytes of a cell, whatever its type.
-struct Raw<'a>(&'a [u8]);
+pub(super) struct Raw<'a>(pub(super) &'a [u8]);
 
 impl<'a> FromSql<'a> for Raw<'a> {
     fn from_sql(_ty: &Type, raw: &'a [u8]) -> Result<Self, Fault> {

@@ -10,12 +10,13 @@ use tokio_postgres::{Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::failure::{not_connected, of_table, unreachable};
-use super::migrations::migrate;
+use super::migrations::{keep_up, version_of};
 use super::runtime::EngineRuntime;
 use super::sessions::Sessions;
 use super::writer::PostgresWriter;
 use crate::error::StoreError;
 use crate::reader::Reader;
+use crate::schema::{MIGRATIONS, Migration, SchemaVersion, Upkeep};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,18 +59,55 @@ impl Database {
     /// The URL cannot be read, names another machine without saying whether to encrypt, the server cannot be reached, or
     /// its schema is newer than this program.
     pub fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, Upkeep::Migrate)
+    }
+
+    /// The same, with a schema that is brought up to date, refused or left.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; the schema is older and to be refused.
+    pub fn open_with(url: &str, upkeep: Upkeep) -> Result<Self, StoreError> {
+        Self::open_by(url, MIGRATIONS, upkeep)
+    }
+
+    /// The same, by these migrations.
+    pub(super) fn open_by(url: &str, migrations: &'static [Migration], upkeep: Upkeep) -> Result<Self, StoreError> {
+        let database = Self::reach(url)?;
+        let connection = database.connect_for_migration()?;
+        database.runtime.wait(async move {
+            require_writable(&connection).await?;
+            keep_up(connection, migrations, upkeep).await
+        })?;
+        Ok(database)
+    }
+
+    /// A database whatever its schema is.
+    pub(super) fn reach(url: &str) -> Result<Self, StoreError> {
         let mut config: Config = url.parse().map_err(|error| StoreError::Engine(format!("the database's URL: {error}")))?;
         settle_encryption(&mut config)?;
         config.application_name("scrip").connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(SILENCE_MAX);
         config.keepalives_idle(SILENCE_MAX);
-        let database = Self { config: Arc::new(config), runtime: Arc::new(EngineRuntime::start()?) };
-        let connector = database.connector(MIGRATION_OPTIONS)?;
-        database.runtime.wait(async move {
-            let connection = connector.connect().await?;
-            require_writable(&connection).await?;
-            migrate(connection).await
-        })?;
-        Ok(database)
+        Ok(Self { config: Arc::new(config), runtime: Arc::new(EngineRuntime::start()?) })
+    }
+
+    /// A connection of its own that may take its time.
+    pub(super) fn connect_for_migration(&self) -> Result<Connection, StoreError> {
+        let connector = self.connector(MIGRATION_OPTIONS)?;
+        self.runtime.wait(async move { connector.connect().await })
+    }
+
+    /// What waits for the server.
+    pub(super) fn runtime(&self) -> &EngineRuntime {
+        &self.runtime
+    }
+
+    /// The version of its schema.
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub fn schema_version(&self) -> Result<SchemaVersion, StoreError> {
+        let connection = self.connect_for_migration()?;
+        self.runtime.wait(async move { version_of(&connection).await })
     }
 
     /// A writer with a connection of its own. It connects when it is first used, and again whenever the connection is

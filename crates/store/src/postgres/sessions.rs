@@ -14,9 +14,12 @@ use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
 use super::cells::Parameter;
 use super::connect::{Connection, Connector};
+use super::failure::of_table;
+use super::migrations::version_of;
 use super::pipeline::{Answers, BoxedParameter, Pipeline, Slot};
 use crate::error::StoreError;
 use crate::reader::{Query, TakeRow, Value};
+use crate::schema::SchemaVersion;
 
 /// Everything that is read after this belongs to the same commit.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -160,6 +163,33 @@ impl Session<'_> {
     }
 }
 
+impl Session<'_> {
+    /// Waits for something on the connection, at the state that the session reads.
+    pub(super) fn wait<T: Send>(
+        &self,
+        ask: impl AsyncFnOnce(&Connection) -> Result<T, StoreError> + Send,
+    ) -> Result<T, StoreError> {
+        if !self.has_asked.replace(true) {
+            self.link.ask(true, || {
+                let mut pipeline = Pipeline::default();
+                pipeline.ask("database", BEGIN, Vec::new());
+                pipeline
+            })?;
+        }
+        self.link.wait(ask)
+    }
+
+    /// Executes a statement in the database transaction that is open.
+    pub(super) fn execute(&self, sql: &'static str) -> Result<(), StoreError> {
+        self.wait(async move |connection| connection.batch_execute(sql).await.map_err(|error| of_table("database", &error)))
+    }
+
+    /// The version of the schema.
+    pub(crate) fn schema_version(&self) -> Result<SchemaVersion, StoreError> {
+        self.wait(async |connection| version_of(connection).await)
+    }
+}
+
 impl Drop for Session<'_> {
     /// The database transaction ends without being waited for: whoever asks next on the connection is answered after it.
     fn drop(&mut self) {
@@ -218,10 +248,14 @@ impl Link {
     }
 
     fn try_to_ask(&self, questions: Pipeline) -> Result<Answers, StoreError> {
+        self.wait(async move |connection| questions.run(connection).await)
+    }
+
+    fn wait<T: Send>(&self, ask: impl AsyncFnOnce(&Connection) -> Result<T, StoreError> + Send) -> Result<T, StoreError> {
         let connection = self.connection.borrow();
         let connection = connection.as_ref().ok_or_else(|| StoreError::Unreachable("there is no connection".to_owned()))?;
         let runtime = &self.runtime;
-        blocking(|| runtime.block_on(questions.run(connection)))
+        blocking(|| runtime.block_on(ask(connection)))
     }
 
     /// Makes a connection where there is none; whether there was one.

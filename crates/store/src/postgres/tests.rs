@@ -171,19 +171,6 @@ fn a_refused_batch_takes_the_announced_load_with_it() {
 }
 
 #[test]
-fn b15_migrations_run_once_when_many_open_at_once() {
-    let cluster = cluster::shared().unwrap();
-    let url = cluster.create_database("opened_by_many", None).unwrap();
-    std::thread::scope(|scope| {
-        let openings: Vec<_> = (0..4).map(|_| scope.spawn(|| Database::open(&url).map(drop))).collect();
-        for opening in openings {
-            opening.join().unwrap().unwrap();
-        }
-    });
-    assert_eq!(cluster.execute("opened_by_many", "SELECT count(*) = max(version) FROM schema_version").unwrap().trim(), "t");
-}
-
-#[test]
 fn a_newer_schema_is_refused() {
     let (name, url) = postgres_database();
     cluster::shared().unwrap().execute(&name, "INSERT INTO schema_version (version) VALUES (99)").unwrap();

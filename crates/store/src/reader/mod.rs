@@ -12,7 +12,7 @@ mod tenants;
 mod verify;
 mod work;
 
-pub(crate) use snapshot::{Query, Snapshot, TakeRow, Value, head_of, journal_head};
+pub(crate) use snapshot::{Query, Scalar, Snapshot, TakeRow, Value, head_of, journal_head};
 
 use crate::error::StoreError;
 use crate::{postgres, sqlite};

@@ -2,8 +2,9 @@
 
 use domain::ids::{LedgerTransactionId, ProductId};
 use domain::instruction::Instruction;
-use domain::ledger_transaction::{Attempt, LedgerTransaction};
+use domain::ledger_transaction::{Attempt, LedgerTransaction, Signer};
 use domain::product::Product;
+use domain::wallet::EvmAddress;
 use uuid::Uuid;
 
 use super::Reader;
@@ -63,6 +64,15 @@ impl Reader {
     /// As [`Reader::client`].
     pub fn live_ledger_transactions(&self) -> Result<Vec<LiveLedgerTransaction>, StoreError> {
         self.run(live_ledger_transactions)
+    }
+
+    /// The first nonce of a signer that is not reserved; 0 where it has reserved none.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn next_nonce(&self, signer: EvmAddress) -> Result<u64, StoreError> {
+        let signers: Vec<Signer> = self.run(|snapshot| snapshot.rows(&Signer::COLUMNS.select(), []))?;
+        Ok(signers.iter().find(|stored| stored.address == signer).map_or(0, |stored| stored.next_nonce))
     }
 
     /// Whether a deployment of a product's token contract is on its way.

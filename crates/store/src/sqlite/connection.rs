@@ -6,12 +6,13 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::failure::failure;
-use super::migrations::migrate;
+use super::migrations::{keep_up, version_of};
 use super::mount::network_file_system;
 use super::pool::Connections;
 use super::writer::SqliteWriter;
 use crate::error::StoreError;
 use crate::reader::Reader;
+use crate::schema::{MIGRATIONS, Migration, SchemaVersion, Upkeep};
 
 /// The database file in a data folder.
 pub const DATABASE_FILE_NAME: &str = "scrip.sqlite";
@@ -43,19 +44,49 @@ impl Database {
     /// new, readable by its owner only, and brings its schema up to date.
     ///
     /// # Errors
-    /// The `SQLite` library is older than 3.51.3, the file lies on a network file system, its schema is newer than this
+    /// The `SQLite` library is older than 3.51.3, the file lies on a network file system, its schema is too new for this
     /// program, or it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, Upkeep::Migrate)
+    }
+
+    /// The same, with a schema that is brought up to date, refused or left. Only what is migrated is made where it is new.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; the schema is older and to be refused, or there is no database.
+    pub fn open_with(path: &Path, upkeep: Upkeep) -> Result<Self, StoreError> {
+        Self::open_by(path, MIGRATIONS, upkeep)
+    }
+
+    /// The same, by these migrations.
+    pub(super) fn open_by(path: &Path, migrations: &[Migration], upkeep: Upkeep) -> Result<Self, StoreError> {
+        let database = Self::reach(path, upkeep)?;
+        keep_up(&mut database.connect_for_writing()?, migrations, upkeep)?;
+        Ok(database)
+    }
+
+    /// A file that is safe to use, whatever its schema is.
+    pub(super) fn reach(path: &Path, upkeep: Upkeep) -> Result<Self, StoreError> {
         refuse_old(rusqlite::version_number())?;
         let folder = make_folder_of(path)?;
         if let Some(kind) = network_file_system(&folder) {
             return Err(StoreError::Engine(format!("{} is on a network file system ({kind})", folder.display())));
         }
         let file = if is_database_file(path) { path.to_owned() } else { path.join(DATABASE_FILE_NAME) };
-        make_private(&file).map_err(|error| unreachable(&file, &error))?;
-        let database = Self { file };
-        migrate(&mut database.connect_for_writing()?)?;
-        Ok(database)
+        match upkeep {
+            Upkeep::Migrate => make_private(&file),
+            Upkeep::Refuse | Upkeep::Leave => std::fs::metadata(&file).map(drop),
+        }
+        .map_err(|error| unreachable(&file, &error))?;
+        Ok(Self { file })
+    }
+
+    /// The version of its schema.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn schema_version(&self) -> Result<SchemaVersion, StoreError> {
+        version_of(&self.connect_for_reading()?)
     }
 
     /// The database file.
@@ -97,7 +128,7 @@ impl Database {
         wal_bytes(&self.file)
     }
 
-    fn connect_for_writing(&self) -> Result<Connection, StoreError> {
+    pub(super) fn connect_for_writing(&self) -> Result<Connection, StoreError> {
         let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE, WRITER_CACHE_KIB)?;
         let set = |name: &str, value: &dyn rusqlite::ToSql| connection.pragma_update(None, name, value).map_err(|e| failure(&e));
         let mode: String =

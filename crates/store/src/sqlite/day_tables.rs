@@ -11,7 +11,7 @@ use crate::rows::{Decode, Table};
 
 /// WITHOUT ROWID for batches: the id is the whole row. Answers are appended, so that their random keys move only an
 /// index about.
-fn definition(kind: Kind, day: i64) -> String {
+pub(super) fn definition(kind: Kind, day: i64) -> String {
     let table = kind.table(day);
     match kind {
         Kind::Answer => format!(

@@ -205,26 +205,6 @@ fn a_newer_schema_is_refused() {
 }
 
 #[test]
-fn b15_migrations_run_once_when_many_open_at_once() {
-    let folder = tempfile::tempdir().unwrap();
-    std::thread::scope(|scope| {
-        let openings: Vec<_> = (0..4).map(|_| scope.spawn(|| Database::open(folder.path()).map(drop))).collect();
-        for opening in openings {
-            opening.join().unwrap().unwrap();
-        }
-    });
-    let versions: Vec<i64> = rusqlite::Connection::open(folder.path().join(DATABASE_FILE_NAME))
-        .unwrap()
-        .prepare("SELECT version FROM schema_version")
-        .unwrap()
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    assert_eq!(versions, [1, 2]);
-}
-
-#[test]
 fn a_credit_is_written_without_looking_through_the_investments() {
     let mut store = with_market();
     store.put(|book, _| (0..50).for_each(|n| book.investments.put(id(1_000 + n), investment(1_000 + n)))).unwrap();

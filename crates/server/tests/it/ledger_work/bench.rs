@@ -303,6 +303,7 @@ fn worker(office: &Office, chain: &Arc<Watched>, device: &Arc<Device>, holder: H
         },
         sent: Arc::new(Notify::new()),
         block: Arc::new(Notify::new()),
+        standing: office.standing.clone(),
     })
 }
 

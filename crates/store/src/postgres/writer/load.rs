@@ -18,10 +18,11 @@ use uuid::Uuid;
 use super::super::cells::ColumnCells;
 use super::super::connect::Connection;
 use super::super::pipeline::{Answers, Pipeline, Slot};
-use super::lookups::{ ENGINE_NOW, claim_instructions, lock_leases,
-    ASSET_CODES_TAKEN, CREDIT_INVESTMENTS, INSTRUCTION_CREDITS, INVESTMENT_REFERENCES, LOCK_HEAD, WAITING_INVESTMENTS,
-    ask_addresses, ask_answers, ask_ids, ask_listings, ask_names, ask_texts, ask_wrapped_keys, lock, lock_credits,
-    lock_investors, lock_products, lock_signers, look_up, see, status_waiting,
+use super::lookups::{
+    ASSET_CODES_TAKEN, CREDIT_INVESTMENTS, ENGINE_NOW, INSTRUCTION_CREDITS, INVESTMENT_REFERENCES, LOCK_HEAD,
+    WAITING_INVESTMENTS, ask_addresses, ask_answers, ask_ids, ask_listings, ask_names, ask_texts, ask_wrapped_keys,
+    claim_instructions, lock, lock_credits, lock_investors, lock_leases, lock_products, lock_signers, look_up, see,
+    status_waiting,
 };
 use super::sets::boxed;
 use crate::book::{Book, Table, Wanted};
