@@ -210,10 +210,15 @@ fn load_answers(connection: &Connection, wanted: &Wanted, book: &mut Book) -> Re
     if wanted.answers.is_empty() {
         return Ok(());
     }
-    let lookups = day_tables::answer_lookups(connection, wanted.answers_day)?;
-    for key in &wanted.answers {
-        if let Some(answer) = day_tables::answer(connection, key, &lookups)? {
-            book.answers.insert(key.clone(), answer);
+    // The newest day first: an answer that was given again today hides yesterday's.
+    for sql in day_tables::answer_lookups(connection, wanted.answers_day)? {
+        let mut statement = connection.prepare_cached(&sql).map_err(|error| of_table("answer", &error))?;
+        for key in wanted.answers.iter() {
+            if !book.answers.contains_key(key)
+                && let Some(answer) = day_tables::answer(&mut statement, key)?
+            {
+                book.answers.insert(key.clone(), answer);
+            }
         }
     }
     Ok(())
