@@ -20,11 +20,18 @@ pub(crate) struct Migration {
 }
 
 /// Every migration; the schema's version is its place, from 1.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    compatible_from: 1,
-    sqlite: include_str!("sqlite/migrations/0001_primary_market.sql"),
-    postgres: include_str!("postgres/migrations/0001_primary_market.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        compatible_from: 1,
+        sqlite: include_str!("sqlite/migrations/0001_primary_market.sql"),
+        postgres: include_str!("postgres/migrations/0001_primary_market.sql"),
+    },
+    Migration {
+        compatible_from: 1,
+        sqlite: include_str!("sqlite/migrations/0002_faster_writes.sql"),
+        postgres: include_str!("postgres/migrations/0002_faster_writes.sql"),
+    },
+];
 
 /// What to do where the schema is older than the program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

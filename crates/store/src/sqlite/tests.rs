@@ -3,6 +3,11 @@
 use std::path::Path;
 use std::sync::mpsc;
 
+use domain::credit::{Credit, CreditState};
+use domain::investment::LatestCredit;
+use rusqlite::StatementStatus;
+
+use super::statements::SqliteTable;
 use super::{DATABASE_FILE_NAME, Database, LOCK_FILE_NAME, ProcessLock, SqliteWriter};
 use crate::reader::Snapshot;
 use crate::tests::market::*;
@@ -197,6 +202,45 @@ fn a_newer_schema_is_refused() {
     store.sql().execute("INSERT INTO schema_version (version) VALUES (99)", []).unwrap();
     let refused = Database::open(folder(&store)).unwrap_err();
     assert!(matches!(&refused, StoreError::Engine(reason) if reason.contains("newer")), "{refused}");
+}
+
+#[test]
+fn a_credit_is_written_without_looking_through_the_investments() {
+    let mut store = with_market();
+    store.put(|book, _| (0..50).for_each(|n| book.investments.put(id(1_000 + n), investment(1_000 + n)))).unwrap();
+    let mut book = wait(store.writer.load(&Wanted { investments: [id(1_000)].into(), ..Wanted::default() })).unwrap();
+    let mut ordered = book.investments.get(&id(1_000)).unwrap().clone();
+    ordered.latest_credit = Some(LatestCredit { id: id(2_000), excludes_another: true });
+    book.credits.put(id(2_000), credit(2_000, &ordered, CreditState::Processing));
+    book.investments.put(ordered.id, ordered);
+    wait(store.writer.commit(&book, &crate::Record::new(id(3_000), DAY))).unwrap();
+    let connection = writer(&store).connection();
+    let rows_scanned = |sql: &str| connection.prepare_cached(sql).unwrap().get_status(StatementStatus::FullscanStep);
+    let scan = "SELECT count(*) FROM investment WHERE units > 0";
+    let _count: i64 = connection.prepare_cached(scan).unwrap().query_row([], |row| row.get(0)).unwrap();
+    assert!(rows_scanned(scan) > 0, "what is looked for");
+    assert_eq!(rows_scanned(&Credit::statements().insert), 0);
+}
+
+#[test]
+fn no_row_that_is_written_costs_a_table_in_memory() {
+    let store = Store::on_sqlite();
+    let sql = store.sql();
+    let column = |query: &str, place: usize| -> Vec<String> {
+        let mut statement = sql.prepare(query).unwrap();
+        let values = statement.query_map([], |row| row.get(place)).unwrap();
+        values.collect::<Result<_, _>>().unwrap()
+    };
+    let steps = |statement: String| column(&format!("EXPLAIN {statement}"), 1);
+    assert!(steps("SELECT 1 WHERE ?1 IN ('a', 'b', 'c')".to_owned()).contains(&"OpenEphemeral".to_owned()), "what is looked for");
+    let tables = column("SELECT name FROM sqlite_schema WHERE type = 'table'", 0);
+    assert!(tables.contains(&"investment".to_owned()));
+    for table in tables {
+        let columns = column(&format!("PRAGMA table_info({table})"), 1);
+        let (names, places) = (columns.join(", "), vec!["?"; columns.len()].join(", "));
+        let insert = format!("INSERT INTO {table} ({names}) VALUES ({places})");
+        assert!(!steps(insert).contains(&"OpenEphemeral".to_owned()), "{table}");
+    }
 }
 
 #[test]
