@@ -25,8 +25,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS_CACHED_MAX: usize = 256;
 /// The write-ahead log is cut back to this length when it was longer and has been copied into the database.
 const WAL_BYTES_KEPT_MAX: i64 = 64 * 1024 * 1024;
-/// Pages in the write-ahead log after which a commit copies them into the database.
-const WAL_CHECKPOINT_PAGES: i64 = 4_000;
+/// Pages in the write-ahead log after which a commit copies them into the database itself. A thread beside the writer has
+/// copied nearly all of them by then; what is left lets the log begin anew, which it never could while commits follow each
+/// other without a pause.
+const WAL_CHECKPOINT_PAGES: i64 = 16_000;
 /// Pages that a connection keeps in memory, in KiB.
 const WRITER_CACHE_KIB: i64 = 32 * 1024;
 const READER_CACHE_KIB: i64 = 4 * 1024;
@@ -96,9 +98,9 @@ impl Database {
     /// A writer with a connection of its own.
     ///
     /// # Errors
-    /// The file cannot be opened.
+    /// The file cannot be opened, or the thread beside the writer not started.
     pub fn writer(&self) -> Result<SqliteWriter, StoreError> {
-        Ok(SqliteWriter::new(self.connect_for_writing()?))
+        SqliteWriter::new(self.connect_for_writing()?, self.connect_for_writing()?)
     }
 
     /// A reader with so many connections, at least one.

@@ -37,13 +37,32 @@ impl Connections {
 
     /// Reads on one connection, in one database transaction.
     pub(crate) fn run<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let mut borrowed = self.pool.borrow()?;
-        let Some(connection) = borrowed.connection.as_mut() else {
+        let borrowed = self.pool.borrow()?;
+        let Some(connection) = borrowed.connection.as_ref() else {
             return Err(StoreError::Busy);
         };
-        // Ended by being dropped: there is nothing to commit.
-        let snapshot = connection.transaction().map_err(|error| failure(&error))?;
-        read(&snapshot)
+        let _transaction = Transaction::begin(connection)?;
+        read(connection)
+    }
+}
+
+/// A database transaction that reads. Its two statements are compiled once for each connection, not for each read.
+struct Transaction<'c>(&'c Connection);
+
+impl<'c> Transaction<'c> {
+    fn begin(connection: &'c Connection) -> Result<Self, StoreError> {
+        connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(|error| failure(&error))?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        // There is nothing to commit.
+        let ended = self.0.prepare_cached("ROLLBACK").and_then(|mut rollback| rollback.execute([]));
+        if let Err(error) = ended {
+            tracing::error!(%error, "a reader's database transaction could not be ended");
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The writer: what the desk loads, decides on, and commits.
 
+mod checkpoint;
 mod commit;
 mod load;
 
@@ -8,6 +9,7 @@ use std::path::Path;
 use domain::ids::BatchId;
 use rusqlite::Connection;
 
+use self::checkpoint::Checkpointer;
 use super::connection::wal_bytes;
 use super::day_tables;
 use super::failure::failure;
@@ -16,7 +18,9 @@ use crate::book::{Book, Wanted};
 use crate::error::StoreError;
 use crate::record::Record;
 
-/// Commits between two looks at the write-ahead log.
+/// Commits between two copies of the write-ahead log into the database: under load some two thousand pages.
+const COMMITS_BETWEEN_CHECKPOINTS: u32 = 64;
+/// Commits between two looks at the length of the write-ahead log.
 const COMMITS_BETWEEN_LOOKS: u32 = 256;
 /// A write-ahead log of this length is a reader's fault: while one stays at an old state, nothing can be cut off.
 const WAL_BYTES_ALARMING: u64 = 256 * 1024 * 1024;
@@ -29,11 +33,13 @@ pub struct SqliteWriter {
     /// The day whose tables are known to exist.
     day_begun: Option<i64>,
     commits: u32,
+    checkpointer: Checkpointer,
 }
 
 impl SqliteWriter {
-    pub(super) const fn new(connection: Connection) -> Self {
-        Self { connection, day_begun: None, commits: 0 }
+    /// A writer on one connection; the other is for copying the write-ahead log back.
+    pub(super) fn new(connection: Connection, beside: Connection) -> Result<Self, StoreError> {
+        Ok(Self { connection, day_begun: None, commits: 0, checkpointer: Checkpointer::start(beside)? })
     }
 
     /// The connection, for tests that look behind the writer.
@@ -71,6 +77,9 @@ impl SqliteWriter {
 
     fn look_at_log(&mut self) {
         self.commits = self.commits.wrapping_add(1);
+        if self.commits.is_multiple_of(COMMITS_BETWEEN_CHECKPOINTS) {
+            self.checkpointer.ring();
+        }
         if !self.commits.is_multiple_of(COMMITS_BETWEEN_LOOKS) {
             return;
         }
