@@ -151,6 +151,11 @@ impl<K: Ord + Copy, V: Clone> Table<K, V> {
         }
     }
 
+    /// Whether a row is to be written.
+    fn is_changed(&self) -> bool {
+        self.rows.values().any(|slot| slot.is_changed)
+    }
+
     /// The rows to be written, keys ascending.
     pub fn changes(&self) -> impl Iterator<Item = Change<'_, V>> {
         self.rows.values().filter(|slot| slot.is_changed).map(|slot| Change { row: &slot.row, before: slot.before.as_ref() })
@@ -226,6 +231,49 @@ impl Default for Book {
             answers: BTreeMap::new(),
             journal_head: Head::EMPTY,
         }
+    }
+}
+
+impl Book {
+    /// Whether any row is to be written.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        let Self {
+            organisations,
+            organisation_names_taken: _,
+            clients,
+            issuers,
+            products,
+            asset_codes_taken: _,
+            listings,
+            campaigns,
+            investors,
+            wrapped_keys: _,
+            wallets,
+            addresses_taken: _,
+            documents,
+            investments,
+            credits,
+            instructions,
+            ledger_transactions,
+            signers,
+            answers: _,
+            journal_head: _,
+        } = self;
+        organisations.is_changed()
+            || clients.is_changed()
+            || issuers.is_changed()
+            || products.is_changed()
+            || listings.is_changed()
+            || campaigns.is_changed()
+            || investors.is_changed()
+            || wallets.is_changed()
+            || documents.is_changed()
+            || investments.is_changed()
+            || credits.is_changed()
+            || instructions.is_changed()
+            || ledger_transactions.is_changed()
+            || signers.is_changed()
     }
 }
 

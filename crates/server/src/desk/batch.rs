@@ -143,6 +143,12 @@ impl<W: Writer> Batches<W> {
             self.writer.rollback().await;
             return Ok(());
         }
+        if decided.record.is_empty() && !decided.book.is_changed() && !*is_in_doubt {
+            // Repeats, dry runs and refusals that are not remembered: there is nothing that could be lost.
+            self.writer.rollback().await;
+            self.counts.commands.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            return Ok(());
+        }
         match self.writer.commit(&decided.book, &decided.record).await {
             Ok(()) => {}
             Err(StoreError::CommitUnknown) => {
@@ -184,7 +190,7 @@ impl<W: Writer> Batches<W> {
         let mut subject_keys: BTreeMap<InvestorId, SubjectKey> = BTreeMap::new();
         for (index, work) in batch.iter_mut().enumerate() {
             if let Some(known) = work.key().and_then(|key| book.answers.get(key)).cloned() {
-                let found = self.open_answer(&known, &book);
+                let found = self.open_answer(&known, &book, &mut subject_keys);
                 work.repeat(&known, found);
                 continue;
             }
@@ -224,19 +230,31 @@ impl<W: Writer> Batches<W> {
         Ok(Decided { book, record, head, queued_instructions })
     }
 
-    fn open_answer(&self, known: &Answer, book: &Book) -> Found {
+    fn open_answer(&self, known: &Answer, book: &Book, subject_keys: &mut BTreeMap<InvestorId, SubjectKey>) -> Found {
         let body = match known.subject {
             None => Some(known.body.clone()),
-            Some(subject) => book
-                .wrapped_keys
-                .get(&subject)
-                .and_then(|wrapped| self.keyring.unwrap_key(subject, wrapped).ok())
+            Some(subject) => self
+                .subject_key(subject, book, subject_keys)
                 .and_then(|key| keyring::open(&key.0, &known.fingerprint, &known.body).ok()),
         };
         match body {
             Some(body) => Found::Answer(Rendered { status: known.status, is_problem: known.is_problem, body }),
             None => Found::Erased,
         }
+    }
+
+    fn subject_key(
+        &self,
+        subject: InvestorId,
+        book: &Book,
+        subject_keys: &mut BTreeMap<InvestorId, SubjectKey>,
+    ) -> Option<SubjectKey> {
+        if let Some(key) = subject_keys.get(&subject) {
+            return Some(*key);
+        }
+        let key = self.keyring.unwrap_key(subject, book.wrapped_keys.get(&subject)?).ok()?;
+        subject_keys.insert(subject, key);
+        Some(key)
     }
 }
 

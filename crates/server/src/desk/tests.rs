@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
@@ -289,7 +290,7 @@ async fn a_refused_row_fails_its_command_alone_and_the_order_of_the_others_stays
         }
         let others: Vec<u32> = (0..8).filter(|value| *value != refused).collect();
         assert_eq!(bench.writer.committed().concat(), others);
-        assert_eq!(bench.counts.commands.load(std::sync::atomic::Ordering::Relaxed), 7);
+        assert_eq!(bench.counts.commands.load(Ordering::Relaxed), 7);
     }
 }
 
@@ -371,6 +372,26 @@ async fn one_key_is_run_once_within_a_batch_and_across_batches() {
     let other = bench.process(vec![keyed(8, "key", 2), keyed(9, "other", 1)]).await;
     assert!(matches!(&other[..], [Ok(Reply::KeyReused), Ok(Reply::Decided { .. })]), "{other:?}");
     assert_eq!(bench.writer.committed().concat(), [0, 9]);
+}
+
+#[tokio::test]
+async fn a_batch_that_changes_nothing_is_answered_without_a_commit_and_leaves_nothing_open() {
+    let mut bench = Bench::new(&[Ending::Committed, Ending::Full]);
+    bench.process(vec![keyed(1, "key", 1)]).await;
+    let newest = *bench.head.borrow();
+    let rollbacks_before = bench.writer.engine(|engine| engine.rollbacks);
+    let dry = Command { is_dry_run: true, ..command(Act::Count, 9) };
+    let answers = bench.process(vec![keyed(1, "key", 1), dry, keyed(2, "key", 2)]).await;
+    let [Ok(Reply::Replayed(_)), Ok(Reply::Decided { result: Ok(0), .. }), Ok(Reply::KeyReused)] = &answers[..] else {
+        panic!("{answers:?}")
+    };
+    assert_eq!(bench.writer.engine(|engine| engine.rollbacks), rollbacks_before + 1);
+    assert_eq!(bench.counts.commits.load(Ordering::Relaxed), 1);
+    assert_eq!(bench.counts.commands.load(Ordering::Relaxed), 4);
+    assert_eq!(*bench.head.borrow(), newest);
+    // One command that changes something makes it a commit, and that one fails here.
+    let answers = bench.process(vec![keyed(1, "key", 1), keyed(3, "other", 1)]).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Err(DeskError::Unavailable))), "{answers:?}");
 }
 
 /// A desk whose first commit is held up, with that command submitted.
