@@ -340,6 +340,7 @@ fn furnish(
     Ok(Counter::new(Furnishing {
         desk: office.desk.clone(),
         archive: office.archive.clone(),
+        readers: READERS,
         directory,
         documents,
         clock: office.clock.clone(),

@@ -45,7 +45,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use self::negotiation::{front, require_json_accept};
 use self::page::CursorKey;
 use self::throttle::{CallThrottle, FailureThrottle, Rate};
-use self::token::TokenSigner;
+use self::token::{TokenSigner, VerifiedTokens};
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::directory::ClientDirectory;
@@ -68,12 +68,15 @@ const FAILURES_PER_PEER: NonZeroU32 = at_least_one(30);
 pub struct Counter {
     desk: Desk,
     archive: Arc<Reader>,
+    /// A place for each of the archive's connections.
+    reading: tokio::sync::Semaphore,
     directory: Arc<ClientDirectory>,
     documents: DocumentFolder,
     clock: Clock,
     keyring: Keyring,
     entropy: Mutex<Entropy>,
     tokens: TokenSigner,
+    verified: VerifiedTokens,
     cursors: CursorKey,
     throttle: Throttle,
     clock_turning: tokio::sync::Mutex<()>,
@@ -88,6 +91,8 @@ pub struct Furnishing {
     pub desk: Desk,
     /// Committed state.
     pub archive: Arc<Reader>,
+    /// Connections that the archive reads on.
+    pub readers: usize,
     /// Which tokens hold.
     pub directory: Arc<ClientDirectory>,
     /// Where documents' bytes lie.
@@ -119,10 +124,12 @@ impl Counter {
         let failures = FailureThrottle::new(Rate::per_minute(FAILURES_PER_CLIENT), Rate::per_minute(FAILURES_PER_PEER));
         Self {
             tokens: TokenSigner::new(furnishing.keyring.derive(KeyUse::Tokens)),
+            verified: VerifiedTokens::default(),
             cursors: CursorKey::new(furnishing.keyring.derive(KeyUse::Cursors)),
             throttle: Throttle { calls: CallThrottle::new(calls), failures },
             desk: furnishing.desk,
             archive: furnishing.archive,
+            reading: tokio::sync::Semaphore::new(furnishing.readers),
             directory: furnishing.directory,
             documents: furnishing.documents,
             clock: furnishing.clock,
