@@ -13,6 +13,7 @@ pub mod http;
 pub mod jobs;
 pub mod keyring;
 pub mod ledger_rpc;
+pub mod log;
 pub mod operations;
 pub mod planted;
 pub mod program;
