@@ -176,6 +176,20 @@ mod tests {
         }
     }
 
+    /// Keeps what is written.
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     fn open() -> (Log, LogKeeper, Receiver<Vec<u8>>) {
         let (sender, receiver) = sync_channel(0);
         let (log, keeper) = Log::open(Slow(sender)).unwrap();
@@ -214,17 +228,6 @@ mod tests {
     #[test]
     fn a_warning_is_written_with_everything_before_it_when_it_is_reported() {
         let lines = Arc::new(Mutex::new(Vec::new()));
-        struct Kept(Arc<Mutex<Vec<u8>>>);
-        impl Write for Kept {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.lock().unwrap().extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
         let (log, _keeper) = Log::open(Kept(lines.clone())).unwrap();
         let subscriber = tracing_subscriber::fmt().with_writer(log).finish();
         tracing::subscriber::with_default(subscriber, || {

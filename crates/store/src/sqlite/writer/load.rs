@@ -213,7 +213,7 @@ fn load_answers(connection: &Connection, wanted: &Wanted, book: &mut Book) -> Re
     // The newest day first: an answer that was given again today hides yesterday's.
     for sql in day_tables::answer_lookups(connection, wanted.answers_day)? {
         let mut statement = connection.prepare_cached(&sql).map_err(|error| of_table("answer", &error))?;
-        for key in wanted.answers.iter() {
+        for key in &wanted.answers {
             if !book.answers.contains_key(key)
                 && let Some(answer) = day_tables::answer(&mut statement, key)?
             {
