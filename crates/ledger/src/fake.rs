@@ -234,7 +234,7 @@ impl FakeChain {
             return Err(ChainError::Unreachable("time out".to_owned()));
         }
         script.reads += 1;
-        let is_others_turn = script.reads % 2 == 0;
+        let is_others_turn = script.reads.is_multiple_of(2);
         let other = match &script.backend {
             Backend::Own => None,
             Backend::Other(other) => Some(Arc::clone(other)),

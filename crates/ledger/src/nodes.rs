@@ -30,7 +30,7 @@ pub struct Node {
 pub struct Nodes {
     chain_id: u64,
     genesis_hash: Option<B256>,
-    nodes: Vec<Node>,
+    members: Vec<Node>,
     /// The newest block that was agreed on as final, so that a chain that takes it back is noticed.
     last_final: Mutex<Option<BlockRef>>,
 }
@@ -41,17 +41,17 @@ impl Nodes {
     /// `genesis_hash` is that of the chain where it is known already. `last_final` is the newest block that was agreed on
     /// as final before this start, where the caller kept it.
     #[must_use]
-    pub fn new(chain_id: u64, genesis_hash: Option<B256>, nodes: Vec<Node>, last_final: Option<BlockRef>) -> Self {
-        Self { chain_id, genesis_hash, nodes, last_final: Mutex::new(last_final) }
+    pub fn new(chain_id: u64, genesis_hash: Option<B256>, members: Vec<Node>, last_final: Option<BlockRef>) -> Self {
+        Self { chain_id, genesis_hash, members, last_final: Mutex::new(last_final) }
     }
 
     fn agreeing_min(&self) -> usize {
-        AGREEING_MIN.min(self.nodes.len()).max(1)
+        AGREEING_MIN.min(self.members.len()).max(1)
     }
 
     /// Asks every node the same at once.
     async fn ask_all<'a, T: 'a>(&'a self, ask: impl Fn(&'a dyn Chain) -> Answer<'a, T>) -> Vec<(&'a str, Result<T, ChainError>)> {
-        let asked = self.nodes.iter().map(|node| {
+        let asked = self.members.iter().map(|node| {
             let answer = ask(node.chain.as_ref());
             async { (node.name.as_str(), answer.await) }
         });
@@ -61,7 +61,7 @@ impl Nodes {
     /// The answer of the first node that gives one.
     async fn first<'a, T: 'a>(&'a self, ask: impl Fn(&'a dyn Chain) -> Answer<'a, T>) -> Result<T, ChainError> {
         let mut failed = ChainError::Unreachable("no node is configured".to_owned());
-        for node in &self.nodes {
+        for node in &self.members {
             match ask(node.chain.as_ref()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => failed = error,
@@ -133,7 +133,7 @@ impl Nodes {
 
     /// Which block stands at a height, by those nodes for which that height is final.
     async fn votes_at(&self, heights: &[Option<u64>], height: u64) -> Vec<Result<BlockRef, ChainError>> {
-        let holders = self.nodes.iter().zip(heights).filter(|(_, own)| own.is_some_and(|own| own >= height));
+        let holders = self.members.iter().zip(heights).filter(|(_, own)| own.is_some_and(|own| own >= height));
         let asked = holders.map(|(node, _)| async move {
             node.chain.block_at(height).await?.ok_or_else(|| ChainError::Unreachable(format!("no block {height}")))
         });
@@ -150,7 +150,7 @@ impl Nodes {
             let stands = if block.number == was.number {
                 block
             } else {
-                let heights = vec![Some(u64::MAX); self.nodes.len()];
+                let heights = vec![Some(u64::MAX); self.members.len()];
                 agree("a finalized block", self.votes_at(&heights, was.number).await, self.agreeing_min())?
             };
             if stands.hash != was.hash {

@@ -243,12 +243,11 @@ impl RpcNode {
             return Err(Malformed("a log that was not asked for".to_owned()).into());
         }
         let known = log.block_time_seconds.or_else(|| times.get(&log.block_hash).copied());
-        let time_seconds = match known {
-            Some(time_seconds) => time_seconds,
-            None => {
-                let block = self.block_of_hash(log.block_hash).await?;
-                block.ok_or(ChainError::StateNotHeld(log.block_hash))?.time_seconds
-            }
+        let time_seconds = if let Some(time_seconds) = known {
+            time_seconds
+        } else {
+            let block = self.block_of_hash(log.block_hash).await?;
+            block.ok_or(ChainError::StateNotHeld(log.block_hash))?.time_seconds
         };
         times.insert(log.block_hash, time_seconds);
         let block = BlockRef { number: log.block_number, hash: log.block_hash, time_seconds };

@@ -147,7 +147,7 @@ fn l16_l17_units_count_where_the_device_gave_no_answer_and_earlier_ones_are_reme
     let issue = |nonce, units| call(nonce, TOKEN, batch(Kind::Issue, &[units]));
     assert!(matches!(away.sign(&issue(0, 900), NOON), Err(SigningError::Signer(SignerError::Unavailable(_)))));
     let beyond = PolicyRefusal::DailyUnits { units: 101, already_units: 900, units_max: 1_000 };
-    assert_eq!(refused(away.sign(&issue(1, 101), NOON)), [beyond.clone()]);
+    assert_eq!(refused(away.sign(&issue(1, 101), NOON)), std::slice::from_ref(&beyond));
     let issued = IssuedToday { day: NOON / DAY_SECONDS, units_by_nonce: BTreeMap::from([(0, 900)]) };
     let restarted = PolicedSigner::new(device(false), policy(), issued);
     assert_eq!(refused(restarted.sign(&issue(1, 101), NOON)), [beyond]);

@@ -92,7 +92,7 @@ impl Proxy {
 
     /// Stands before another node from here on.
     pub fn swap(&self, upstream: &str) {
-        self.script.lock().unwrap().upstream = upstream.to_owned();
+        upstream.clone_into(&mut self.script.lock().unwrap().upstream);
     }
 
     /// Stands before two nodes by turns.

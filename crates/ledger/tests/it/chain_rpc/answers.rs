@@ -61,7 +61,7 @@ async fn a_hurried_node_is_asked_again_and_a_dead_one_left_alone() {
     let mut network = network(anvil.chain_id, &[&proxy.url]);
     network.requests.tries_max = 3;
     network.requests.circuit_failures = 4;
-    network.requests.circuit_rest = Duration::from_secs(3_600);
+    network.requests.circuit_rest = Duration::from_hours(1);
     let chain = chain_of(&network);
     proxy.twist(BLOCK, Twist::Status(429), 1);
     proxy.twist(BLOCK, Twist::Status(502), 1);

@@ -37,7 +37,7 @@ pub fn network(chain_id: u64, urls: &[&str]) -> Network {
         },
         transaction_gas_max: 16_777_216,
         requests: RequestPolicy {
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             tries_max: 1,
             backoff_first: Duration::from_millis(1),
             backoff_max: Duration::from_millis(5),
