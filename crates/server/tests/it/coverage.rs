@@ -23,11 +23,19 @@ const ROWS: &[(char, RangeInclusive<u8>)] = &[
     ('B', 12..=13),
     ('B', 15..=16),
     ('B', 18..=19),
+    ('L', 1..=2),
+    ('L', 5..=6),
+    ('L', 8..=8),
+    ('L', 10..=12),
+    ('L', 16..=17),
+    ('L', 21..=21),
+    ('L', 24..=24),
     ('Y', 1..=5),
 ];
 
 /// The last row of each group of the catalogue, so that a mistyped id is seen.
-const LAST: &[(char, u8)] = &[('A', 18), ('C', 12), ('T', 17), ('I', 15), ('S', 12), ('D', 14), ('B', 22), ('Y', 8)];
+const LAST: &[(char, u8)] =
+    &[('A', 18), ('C', 12), ('T', 17), ('I', 15), ('S', 12), ('D', 14), ('B', 22), ('L', 24), ('Y', 8)];
 
 fn rows() -> BTreeSet<String> {
     ROWS.iter().cloned().flat_map(|(group, numbers)| numbers.map(move |number| format!("{group}{number:02}"))).collect()
@@ -142,7 +150,7 @@ fn tests_and_comments_are_found_and_nothing_else() {
     ];
     let found: Vec<String> = covered(&files).into_keys().collect();
     assert_eq!(found, ["A01", "A02", "I01", "S02", "T01", "Y01", "Y02", "Y03", "Y05"]);
-    assert_eq!(rows().len(), 82);
+    assert_eq!(rows().len(), 94);
 }
 
 /// Lock files are honoured, and nothing that is installed runs a script of its own.

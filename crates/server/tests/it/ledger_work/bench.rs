@@ -18,8 +18,11 @@ use domain::units::Units;
 use ledger::contract::total_supply;
 use ledger::embedded::{BASE_FEE_PER_GAS_WEI, GenesisConfig, TRANSACTION_GAS_LIMIT};
 use ledger::fake::FakeChain;
-use ledger::transaction::{Fees, LocalSigner, RecoverableSignature, Signer, SignerError};
-use ledger::{Address, Answer, At, BlockRef, CallOutcome, CallRequest, Chain, Log, LogFilter, Receipt, TxHash};
+use ledger::transaction::{DeviceSignature, Fees, LocalSigner, Signer, SignerError};
+use ledger::{
+    Address, Answer, At, BlockRef, CallOutcome, CallRequest, Chain, ChainIdentity, Estimate, FeeMarket, Log, LogFilter, Receipt,
+    TxHash,
+};
 use server::jobs::{LedgerFault, LedgerParts, LedgerPolicy, LedgerWork};
 use server::keyring::KeyUse;
 use server::operations::campaign::CreateCampaign;
@@ -328,7 +331,7 @@ impl Signer for Device {
         self.key.address()
     }
 
-    fn sign_digest(&self, digest: [u8; 32]) -> Result<RecoverableSignature, SignerError> {
+    fn sign_digest(&self, digest: [u8; 32]) -> Result<DeviceSignature, SignerError> {
         if let Some((asked, told)) = self.pause.lock().unwrap().take() {
             asked.send(()).unwrap();
             told.recv().unwrap();
@@ -384,5 +387,25 @@ impl Chain for Watched {
 
     fn balance(&self, address: Address, at: At) -> Answer<'_, u128> {
         self.fake.balance(address, at)
+    }
+
+    fn identity(&self) -> Answer<'_, ChainIdentity> {
+        self.fake.identity()
+    }
+
+    fn block_at(&self, number: u64) -> Answer<'_, Option<BlockRef>> {
+        self.fake.block_at(number)
+    }
+
+    fn pending_nonce(&self, address: Address) -> Answer<'_, u64> {
+        self.fake.pending_nonce(address)
+    }
+
+    fn estimate_gas(&self, request: CallRequest) -> Answer<'_, Estimate> {
+        self.fake.estimate_gas(request)
+    }
+
+    fn fee_market(&self, tip_percentile: u8) -> Answer<'_, FeeMarket> {
+        self.fake.fee_market(tip_percentile)
     }
 }

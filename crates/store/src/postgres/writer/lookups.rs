@@ -12,7 +12,6 @@ use domain::wallet::EvmAddress;
 use uuid::Uuid;
 
 use super::super::cells::{ColumnCells, Parameter};
-use super::super::connect::Connection;
 use super::super::pipeline::{BoxedParameter, Pipeline, Slot};
 use super::load::Named;
 use super::sets::boxed;
@@ -265,7 +264,7 @@ pub(super) async fn plans(connection: &Connection) -> Vec<String> {
         look_up::<domain::investment::Investment>("id", "uuid"),
         look_up::<domain::document::SignedDocument>("investment_id", "uuid"),
         look_up::<domain::document::Document>("id", "uuid"),
-        look_up::<domain::instruction::Instruction>("id", "uuid"),
+        look_up::<Instruction>("id", "uuid"),
         look_up::<domain::ledger_transaction::LedgerTransaction>("id", "uuid"),
         format!("SELECT * FROM ({PRODUCTS_FOUND}) AS found (found_id) JOIN product ON id = found_id"),
         format!("SELECT * FROM ({INVESTORS_FOUND}) AS found (found_id) JOIN investor ON id = found_id"),
