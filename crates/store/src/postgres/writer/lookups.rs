@@ -254,7 +254,7 @@ pub(super) fn status_waiting() -> BoxedParameter {
 
 /// How the server works off every look-up by an array of keys, one text each.
 #[cfg(test)]
-pub(super) async fn plans(connection: &Connection) -> Vec<String> {
+pub(super) async fn plans(connection: &super::super::connect::Connection) -> Vec<String> {
     let signers = look_up::<domain::ledger_transaction::Signer>("address", "bytea");
     let by_id = [
         look_up::<domain::product::Product>("id", "uuid"),
