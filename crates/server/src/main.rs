@@ -8,10 +8,6 @@ use server::command::CommandLine;
 use server::log::Log;
 use tracing_subscriber::EnvFilter;
 
-/// Most of what a request allocates is freed by another thread, which this allocator does without a lock.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let command_line = CommandLine::parse();

@@ -34,8 +34,7 @@ const ROWS: &[(char, RangeInclusive<u8>)] = &[
 ];
 
 /// The last row of each group of the catalogue, so that a mistyped id is seen.
-const LAST: &[(char, u8)] =
-    &[('A', 18), ('C', 12), ('T', 17), ('I', 15), ('S', 12), ('D', 14), ('B', 22), ('L', 24), ('Y', 8)];
+const LAST: &[(char, u8)] = &[('A', 18), ('C', 12), ('T', 17), ('I', 15), ('S', 12), ('D', 14), ('B', 22), ('L', 24), ('Y', 8)];
 
 fn rows() -> BTreeSet<String> {
     ROWS.iter().cloned().flat_map(|(group, numbers)| numbers.map(move |number| format!("{group}{number:02}"))).collect()

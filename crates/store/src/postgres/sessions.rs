@@ -51,9 +51,28 @@ struct Pool {
 
 /// A connection, made when it is first needed and again whenever it is lost, and what drives it while somebody waits.
 struct Link {
-    runtime: Runtime,
+    runtime: Driver,
     connector: Connector,
     connection: RefCell<Option<Connection>>,
+}
+
+/// A runtime that ends without waiting, so that it may be dropped wherever a reader is.
+struct Driver(Option<Runtime>);
+
+impl Driver {
+    /// Drives a future; what it waits for moves on only meanwhile.
+    fn block_on<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let runtime = self.0.as_ref().ok_or_else(|| StoreError::Engine("a connection's runtime has ended".to_owned()))?;
+        runtime.block_on(work)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl fmt::Debug for Link {
@@ -203,7 +222,7 @@ impl Link {
     fn new(connector: Connector) -> Result<Self, StoreError> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| StoreError::Engine(error.to_string()))?;
-        Ok(Self { runtime, connector, connection: RefCell::new(None) })
+        Ok(Self { runtime: Driver(Some(runtime)), connector, connection: RefCell::new(None) })
     }
 
     fn ask_queries(
@@ -274,14 +293,18 @@ impl Link {
         let connection = self.connection.borrow();
         let Some(connection) = connection.as_ref() else { return };
         let runtime = &self.runtime;
-        blocking(|| {
+        let sending = blocking(|| {
             runtime.block_on(async {
                 let mut sent = pin!(connection.batch_execute(sql));
                 poll_fn(|cx| Poll::Ready(sent.as_mut().poll(cx).is_ready())).await;
                 // The connection's own task puts it on the wire.
                 tokio::task::yield_now().await;
-            });
+                Ok(())
+            })
         });
+        if let Err(error) = sending {
+            tracing::debug!(%error, "a read transaction could not be ended");
+        }
     }
 }
 

@@ -255,12 +255,12 @@ fn every_look_up_of_the_desk_goes_by_an_index() {
 #[test]
 fn c12_a_standby_and_a_database_without_writes_are_refused() {
     let cluster = cluster::Cluster::start(cluster::Durability::Unsynced).unwrap();
-    let url = cluster.create_database("leading", None).unwrap();
+    let url = cluster.create_database("led", None).unwrap();
     Database::open(&url).unwrap();
     let standby = cluster.standby().unwrap();
-    let refused = Database::open(&standby.url("leading")).unwrap_err();
+    let refused = Database::open(&standby.url("led")).unwrap_err();
     assert!(refused.to_string().contains("the server is a standby"), "{refused}");
-    cluster.execute("postgres", "ALTER DATABASE leading SET default_transaction_read_only = on").unwrap();
+    cluster.execute("postgres", "ALTER DATABASE led SET default_transaction_read_only = on").unwrap();
     let refused = Database::open(&url).unwrap_err();
     assert!(refused.to_string().contains("transaction_read_only"), "{refused}");
 }
