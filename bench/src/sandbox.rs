@@ -10,6 +10,9 @@ use http_body_util::Full;
 use hyper::{Method, Request};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use server::entropy::Entropy;
+use server::http::page::CursorKey;
+use server::keyring::{KeyUse, Keyring};
 use tokio::process::Command;
 
 use crate::Failure;
@@ -69,7 +72,8 @@ pub struct Handout {
     url: String,
     issuer: Credentials,
     distributor: Credentials,
-    distribution_platform_id: String,
+    /// The distribution platform.
+    pub distribution_platform_id: String,
     product_id: String,
     /// An identified investor.
     pub investor_id: String,
@@ -120,6 +124,14 @@ impl Scrip {
         Ok(command.output().await?)
     }
 
+    /// A server without sandbox and ledger on a database that another program serves too.
+    pub fn serve(&self, data: &Path, database: &str) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--rate-limit", "off", "--no-ledger"]);
+        command.arg("--data").arg(data).args(["--database", database]).env("SCRIP_LOG", "info");
+        command
+    }
+
     fn sandbox(&self, place: &Place, handout: &Path) -> Command {
         let mut command = Command::new(&self.path);
         command.args(["sandbox", "--listen", "127.0.0.1:0", "--rate-limit", "off"]);
@@ -161,6 +173,18 @@ impl Sandbox {
         self.issuer = token(&mut self.connection, &self.handout.issuer).await?;
         self.distributor = token(&mut self.connection, &self.handout.distributor).await?;
         Ok(())
+    }
+
+    /// Makes further campaigns on this product instead of the sandbox's own.
+    pub fn sell(&mut self, product_id: &str) {
+        product_id.clone_into(&mut self.handout.product_id);
+    }
+
+    /// The key that this sandbox seals cursors with.
+    pub fn cursor_key(&self) -> Result<CursorKey, Failure> {
+        let mut entropy = Entropy::from_machine()?;
+        let keyring = Keyring::open(&self.place.data.join("root.key"), &mut entropy)?;
+        Ok(CursorKey::new(keyring.derive(KeyUse::Cursors)))
     }
 
     /// Makes a campaign on the seeded product for investments of one unit and more.
@@ -240,6 +264,11 @@ impl Sandbox {
     /// What begins every idempotency key of this sandbox and of no other.
     pub fn key_prefix(&self) -> &str {
         &self.key_prefix
+    }
+
+    /// Where its state lies.
+    pub const fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The server's process.
