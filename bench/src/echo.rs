@@ -63,11 +63,11 @@ pub struct CreatedInvestment {
     cancellation_date: Option<&'static str>,
     cancellation_reason: Option<&'static str>,
     signed_documents: [&'static str; 0],
-    investment_amount: Amount,
-    agio: Amount,
-    disagio: Amount,
-    accrued_interest: Amount,
-    payment_total: Amount,
+    investment_amount: Money,
+    agio: Money,
+    disagio: Money,
+    accrued_interest: Money,
+    payment_total: Money,
     payment_provisional: bool,
     allowed_acts: [&'static str; 6],
     created_at: &'static str,
@@ -75,7 +75,7 @@ pub struct CreatedInvestment {
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
-struct Amount {
+struct Money {
     amount: &'static str,
     decimals: u8,
     currency: &'static str,
@@ -83,7 +83,7 @@ struct Amount {
 
 /// What is answered to a body.
 pub fn created(body: NewInvestment) -> CreatedInvestment {
-    let euro = |amount| Amount { amount, decimals: 2, currency: "EUR" };
+    let euro = |amount| Money { amount, decimals: 2, currency: "EUR" };
     CreatedInvestment {
         id: "01980000-0000-7000-8000-000000000003",
         product_id: "01980000-0000-7000-8000-000000000004",
@@ -115,4 +115,22 @@ pub fn created(body: NewInvestment) -> CreatedInvestment {
 
 async fn echo(Json(body): Json<NewInvestment>) -> (StatusCode, Json<CreatedInvestment>) {
     (StatusCode::CREATED, Json(created(body)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echo_has_the_fields_of_a_created_investment() {
+        let openapi: serde_json::Value = serde_json::from_str(include_str!("../../docs/openapi.json")).unwrap();
+        let shown = openapi["components"]["schemas"]["Investment"]["properties"].as_object().unwrap();
+        let body = NewInvestment { investor_id: "i".into(), campaign_id: "c".into(), units: 1, signed_at: "s".into() };
+        let echoed = serde_json::to_value(created(body)).unwrap();
+        let mut fields: Vec<_> = echoed.as_object().unwrap().keys().collect();
+        let mut expected: Vec<_> = shown.keys().collect();
+        fields.sort();
+        expected.sort();
+        assert_eq!(fields, expected);
+    }
 }

@@ -29,8 +29,6 @@ const OPEN_CREATES_MAX: u64 = 200_000;
 /// Campaigns that the spread creates go round, and units of each: with the hot one, all of the seeded product.
 const SPREAD_CAMPAIGNS: u64 = 50;
 const SPREAD_ALLOCATION: u64 = 6_000;
-/// Units of the campaign that two servers sell of: so few that they come to its end.
-const CONTESTED_ALLOCATION: u64 = 20_000;
 /// Investments that are read by their id.
 const READ_IDS: usize = 1_000;
 
@@ -51,6 +49,8 @@ pub struct Sizes {
     pub investments_at_start: u64,
     /// Credits ordered.
     pub credits: u64,
+    /// Units of the campaign that two servers sell of: so few that they come to its end.
+    pub contested: u64,
     /// Whether these are the small sizes.
     pub is_quick: bool,
 }
@@ -85,6 +85,7 @@ impl Sizes {
             idle: Duration::from_secs(10),
             investments_at_start: 10_000,
             credits: 20_000,
+            contested: 20_000,
             is_quick: false,
         }
     }
@@ -94,11 +95,12 @@ impl Sizes {
         Self {
             connections: 64,
             connections_open: 256,
-            load: Duration::from_secs(2),
-            short: Duration::from_secs(1),
-            idle: Duration::from_secs(1),
+            load: Duration::from_millis(500),
+            short: Duration::from_millis(200),
+            idle: Duration::from_millis(200),
             investments_at_start: 500,
-            credits: 500,
+            credits: 200,
+            contested: 500,
             is_quick: true,
         }
     }
@@ -229,7 +231,7 @@ impl Bench<'_> {
         self.step("two servers: start");
         let mut sandbox = Sandbox::start(self.scrip, place, self.folder).await?;
         let second = Second::start(self.scrip, &sandbox, self.folder).await?;
-        let contested = [sandbox.sold("Contested", CONTESTED_ALLOCATION).await?];
+        let contested = [sandbox.sold("Contested", self.sizes.contested).await?];
         let hot = [sandbox.sold("Hot for two", HOT_ALLOCATION).await?];
         let meter = Meter { server_pids: [Some(sandbox.pid()), Some(second.pid())], ..self.meter(&sandbox) };
         let addresses = [sandbox.address, second.address];
@@ -239,15 +241,15 @@ impl Bench<'_> {
         let creates_hot = meter.measure(&addresses, self.sizes.closed(HOT_CREATES_MAX), make).await?;
         self.step("two servers: creates until nothing is left");
         let make = traffic::creates(&sandbox, "contested", &ids(&contested))?;
-        let all_and_more = Shape { duration: DURATION_MAX, ..self.sizes.closed(CONTESTED_ALLOCATION * 11 / 10) };
+        let all_and_more = Shape { duration: DURATION_MAX, ..self.sizes.closed(self.sizes.contested * 11 / 10) };
         let sold_out = meter.measure(&addresses, all_and_more, make).await?;
         let intents = Intents::of(&[&creates_hot]);
         checks.push(correctness::creates(&mut sandbox, "creates at two servers are there once", &hot, intents).await?);
         let intents = Intents::of(&[&sold_out]);
         let check = correctness::creates(&mut sandbox, "two servers sell what a campaign has", &contested, intents).await?;
         checks.push(check);
-        if sold_out.succeeded != CONTESTED_ALLOCATION {
-            return Err(format!("two servers sold {} of {CONTESTED_ALLOCATION} units", sold_out.succeeded).into());
+        if sold_out.succeeded != self.sizes.contested {
+            return Err(format!("two servers sold {} of {} units", sold_out.succeeded, self.sizes.contested).into());
         }
         second.stop().await?;
         let place = sandbox.stop().await?;

@@ -63,7 +63,8 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match CommandLine::parse().command {
-        Command::Run(args) => run::run(args).await,
+        // The whole run is one large future.
+        Command::Run(args) => Box::pin(run::run(args)).await,
         Command::Seed(args) => seed::seed(args).await,
         Command::Report(args) => report::report(&args),
         Command::Echo => echo::serve().await,

@@ -52,7 +52,7 @@ impl Progress {
 /// How much of one long work is done.
 #[derive(Debug)]
 pub struct Bar {
-    bar: ProgressBar,
+    shown: ProgressBar,
     what: &'static str,
     said_percent: Cell<u64>,
 }
@@ -61,14 +61,14 @@ impl Bar {
     /// A work of so many things.
     pub fn new(what: &'static str, things: u64) -> Result<Self, Failure> {
         let style = ProgressStyle::with_template("{spinner} [{bar:30}] {human_pos}/{human_len} {msg} {per_sec} {eta} left")?;
-        let bar = ProgressBar::new(things).with_style(style).with_message(what);
-        Ok(Self { bar, what, said_percent: Cell::new(0) })
+        let shown = ProgressBar::new(things).with_style(style).with_message(what);
+        Ok(Self { shown, what, said_percent: Cell::new(0) })
     }
 
     /// So many more are done.
     pub fn advance(&self, things: u64) {
-        self.bar.inc(things);
-        let (done, all) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        self.shown.inc(things);
+        let (done, all) = (self.shown.position(), self.shown.length().unwrap_or(0));
         let percent = done.saturating_mul(100).checked_div(all).unwrap_or(100);
         if !std::io::stderr().is_terminal() && percent >= self.said_percent.get() + 10 {
             self.said_percent.set(percent - percent % 10);
@@ -78,6 +78,6 @@ impl Bar {
 
     /// Everything is done.
     pub fn finish(&self) {
-        self.bar.finish_and_clear();
+        self.shown.finish_and_clear();
     }
 }

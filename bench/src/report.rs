@@ -6,10 +6,10 @@ use clap::Args;
 
 use crate::Failure;
 use crate::findings::{AtSize, Check, Engine, FORM, Findings, Load, Newcomer, Others, Outcome, SizePart};
-use crate::targets::is_disturbed;
 use crate::machine::git;
 use crate::page::{Page, milliseconds, shown_ratio, thousands};
 use crate::plot::{Bar, Kind, Panel, svg};
+use crate::targets::is_disturbed;
 
 const RESULTS: &str = "bench/results/";
 const PAGE: &str = "docs/performance.md";
@@ -246,10 +246,9 @@ struct Named<'a> {
 fn loads(findings: &Findings) -> Vec<Named<'_>> {
     let mut loads = Vec::new();
     let (embedded, postgres) = (findings.embedded.measured(), findings.postgres.measured());
-    for (part, echo) in [
-        ("embedded", embedded.map(|part| part.echo.as_slice())),
-        ("PostgreSQL", postgres.map(|part| part.echo.as_slice())),
-    ] {
+    for (part, echo) in
+        [("embedded", embedded.map(|part| part.echo.as_slice())), ("PostgreSQL", postgres.map(|part| part.echo.as_slice()))]
+    {
         for (load, when) in echo.unwrap_or_default().iter().zip(["before", "after"]) {
             loads.push(Named { name: format!("bare JSON echo, {when} {part}"), kind: Kind::Baseline, load });
         }

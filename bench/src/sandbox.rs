@@ -35,8 +35,6 @@ pub struct Scrip {
     pub version: String,
     /// The folder it lies in, which cargo names after the profile.
     pub profile: String,
-    /// Whether `scrip sandbox` takes `--database`.
-    pub takes_database: bool,
     /// Whether `scrip verify` takes `--database`.
     pub verifies_database: bool,
 }
@@ -108,7 +106,6 @@ impl Scrip {
         Ok(Self {
             version: ask(&["--version"]).await?,
             profile: path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned(),
-            takes_database: ask(&["sandbox", "--help"]).await?.contains("--database"),
             verifies_database: ask(&["verify", "--help"]).await?.contains("--database"),
             path,
         })

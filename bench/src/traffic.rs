@@ -80,12 +80,7 @@ pub fn paid_creates(sandbox: &Sandbox, name: &str, campaign_id: &str, papers: &P
 }
 
 /// Creates of one unit, round the campaigns and round many investors.
-pub fn creates_by(
-    sandbox: &Sandbox,
-    name: &str,
-    campaigns: &[Sold],
-    investor_ids: &[String],
-) -> Result<RequestMaker, Failure> {
+pub fn creates_by(sandbox: &Sandbox, name: &str, campaigns: &[Sold], investor_ids: &[String]) -> Result<RequestMaker, Failure> {
     let count = campaigns.len().max(investor_ids.len());
     let bodies: Vec<Value> = (0..count as u64)
         .map(|number| {

@@ -13,8 +13,7 @@ use server::operations::{Context, Operation, Refused};
 use store::{Book, Wanted};
 
 /// The personal data of every seeded investor; each is sealed under a key of its own all the same.
-const PERSON: &[u8] =
-    br#"{"natural_person":{"forename":"Ada","surname":"Sommer","birth_date":"1985-05-20","country":"DEU"}}"#;
+const PERSON: &[u8] = br#"{"natural_person":{"forename":"Ada","surname":"Sommer","birth_date":"1985-05-20","country":"DEU"}}"#;
 
 /// An identified investor with a wallet.
 #[derive(Clone, Copy, Debug)]
@@ -193,9 +192,7 @@ fn sell(
     let (papers, facts) = match sale.stage {
         Stage::Signed | Stage::Aborted => (&[][..], StatedFacts::default()),
         Stage::Accepted => (&sale.papers[..], StatedFacts { accepted_at: now, ..StatedFacts::default() }),
-        Stage::Paid => {
-            (&sale.papers[..], StatedFacts { accepted_at: now, paid_at: now, wallet_id, ..StatedFacts::default() })
-        }
+        Stage::Paid => (&sale.papers[..], StatedFacts { accepted_at: now, paid_at: now, wallet_id, ..StatedFacts::default() }),
     };
     let create = CreateInvestment {
         platform_id: sale.platform_id,
@@ -208,8 +205,7 @@ fn sell(
     };
     let investment = create.run(book, cx)?;
     if sale.stage == Stage::Aborted {
-        let abort =
-            AbortInvestment { platform_id: sale.platform_id, investment_id: investment.id, cancellation_date: cx.now };
+        let abort = AbortInvestment { platform_id: sale.platform_id, investment_id: investment.id, cancellation_date: cx.now };
         abort.run(book, cx)?;
     }
     Ok(())

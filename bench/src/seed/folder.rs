@@ -104,7 +104,8 @@ impl Seeded {
             EngineName::Postgres => {
                 let folder = self.folder.join(CLUSTER);
                 let is_new = !folder.exists();
-                let cluster = if is_new { Cluster::start(&folder, programs).await? } else { Cluster::reopen(&folder, programs).await? };
+                let cluster =
+                    if is_new { Cluster::start(&folder, programs).await? } else { Cluster::reopen(&folder, programs).await? };
                 let database = if is_new { cluster.database(DATABASE).await? } else { cluster.url(DATABASE) };
                 Ok(Opened { place: Place { data, database: Some(database) }, cluster: Some(cluster) })
             }

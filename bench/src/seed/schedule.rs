@@ -101,7 +101,8 @@ impl Schedule {
     }
 
     fn buyer(&mut self, site: &Site, arrivals: &mut Vec<Arrival>, newest: &mut [Option<usize>]) -> (Buyer, bool) {
-        let signs_up = self.next.is_multiple_of(SALES_PER_ARRIVAL) || self.accounts[site.platform].is_empty() && newest[site.platform].is_none();
+        let signs_up = self.next.is_multiple_of(SALES_PER_ARRIVAL)
+            || self.accounts[site.platform].is_empty() && newest[site.platform].is_none();
         if signs_up {
             newest[site.platform] = Some(arrivals.len());
             let identification = match self.below(100) {
@@ -109,7 +110,11 @@ impl Schedule {
                 88..95 => Identification::Pending,
                 _ => Identification::Failed,
             };
-            arrivals.push(Arrival { platform_id: site.platform_id, identification, address: EvmAddress::new(self.random.bytes()) });
+            arrivals.push(Arrival {
+                platform_id: site.platform_id,
+                identification,
+                address: EvmAddress::new(self.random.bytes()),
+            });
         }
         let accounts = self.accounts[site.platform].len();
         let drawn = self.below(100);

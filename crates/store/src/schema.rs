@@ -31,6 +31,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("sqlite/migrations/0002_faster_writes.sql"),
         postgres: include_str!("postgres/migrations/0002_faster_writes.sql"),
     },
+    Migration {
+        compatible_from: 1,
+        sqlite: include_str!("sqlite/migrations/0003_investments_by_campaign_and_status.sql"),
+        postgres: include_str!("postgres/migrations/0003_investments_by_campaign_and_status.sql"),
+    },
 ];
 
 /// What to do where the schema is older than the program.
