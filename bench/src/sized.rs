@@ -11,7 +11,7 @@ use crate::seed::Manifest;
 use crate::traffic;
 
 /// Steps that one size shows.
-pub const STEPS: u64 = 16;
+pub const STEPS: u64 = 21;
 
 /// Units of the campaigns that are sold of, one hot one and fifty others.
 const HOT_ALLOCATION: u64 = 1_000_000;
