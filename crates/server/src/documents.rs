@@ -110,7 +110,7 @@ impl DocumentFolder {
     ///
     /// # Errors
     /// The disk fails.
-    pub fn collect(&self, abandoned: Abandoned, has_row: impl Fn(DocumentId) -> bool) -> io::Result<()> {
+    pub fn collect(&self, abandoned: &Abandoned, has_row: impl Fn(DocumentId) -> bool) -> io::Result<()> {
         for (id, received) in &abandoned.uploads {
             if !has_row(*id) {
                 ignore_missing(std::fs::remove_file(self.path(*id)))?;
@@ -258,7 +258,8 @@ mod tests {
         let mut ids: Vec<DocumentId> = left.ids().collect();
         ids.sort_unstable();
         assert_eq!(ids, [id(10), id(11)]);
-        third.collect(left, |document| document == id(11)).unwrap();
+        third.collect(&left, |document| document == id(11)).unwrap();
+        drop(left);
         assert_eq!(stored(path), 2, "one has a row, one is still being uploaded");
         assert!(std::fs::read_dir(running.incoming()).unwrap().count() == 1);
         assert!(DocumentFolder::open(path, life(4)).unwrap().1.is_empty(), "nothing is left to collect");
@@ -274,7 +275,7 @@ mod tests {
         let (folder, left) = DocumentFolder::open(place_of_all.path(), life(2)).unwrap();
         assert_eq!(left.len(), 2);
         for one in left {
-            folder.collect(one, |_| false).unwrap();
+            folder.collect(&one, |_| false).unwrap();
         }
         assert_eq!(std::fs::read_dir(&incoming).unwrap().count(), 2, "the running one's folder and lock");
     }

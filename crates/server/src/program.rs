@@ -360,7 +360,7 @@ async fn open_documents(settings: &Settings, office: &Office, entropy: &mut Entr
     for left in abandoned {
         let find = FindDocuments { ids: left.ids().collect() };
         let found = office.desk.run(find, office.clock.now()).await.map_err(StartFault::Documents)?;
-        documents.collect(left, |id| found.contains(&id)).map_err(folder)?;
+        documents.collect(&left, |id| found.contains(&id)).map_err(folder)?;
     }
     Ok(documents)
 }

@@ -31,11 +31,16 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("sqlite/migrations/0002_faster_writes.sql"),
         postgres: include_str!("postgres/migrations/0002_faster_writes.sql"),
     },
+    Migration {
+        compatible_from: 1,
+        sqlite: include_str!("sqlite/migrations/0003_investments_by_campaign_and_status.sql"),
+        postgres: include_str!("postgres/migrations/0003_investments_by_campaign_and_status.sql"),
+    },
     // Issuing once does not depend on leases, so an older program may work beside newer ones.
     Migration {
         compatible_from: 1,
-        sqlite: include_str!("sqlite/migrations/0003_leases.sql"),
-        postgres: include_str!("postgres/migrations/0003_leases.sql"),
+        sqlite: include_str!("sqlite/migrations/0004_leases.sql"),
+        postgres: include_str!("postgres/migrations/0004_leases.sql"),
     },
 ];
 

@@ -1,4 +1,4 @@
-//! A key in a PKCS#11 token, that of SoftHSM, with a store of its own for each run.
+//! A key in a PKCS#11 token, that of `SoftHSM`, with a store of its own for each run.
 
 use crate::world::{Time, genesis, in_memory, send_signed, transfer};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};

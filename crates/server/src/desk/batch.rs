@@ -146,7 +146,7 @@ impl<W: Writer> Batches<W> {
             };
             match waits_ms.next() {
                 Some(pause_ms) if may_pass && begun_at.elapsed() < TRIED_MAX => {
-                    tokio::time::sleep(Duration::from_millis(*pause_ms)).await
+                    tokio::time::sleep(Duration::from_millis(*pause_ms)).await;
                 }
                 // Run again in parts, under other ids, it could be done twice.
                 Some(_) | None if is_in_doubt => return Err(Undecided::Store(StoreError::CommitUnknown)),

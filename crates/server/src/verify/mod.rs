@@ -5,7 +5,9 @@
 //! what the database called delivered must be in the copy of the ledger, and what the ledger holds beyond it must be a
 //! credit that the database knew by then.
 
+mod counters;
 mod journal;
+mod newest;
 mod register;
 
 use std::fmt;
@@ -131,7 +133,7 @@ pub async fn verify_with_documents(data: &Path, database: Option<&str>, document
         return Err(Difference::Damaged(damage).into());
     }
     let mut report = Report::default();
-    let newest = journal::walk(&archive, &mut report)?;
+    let newest = journal::walk(&archive, &scratch.path, &mut report)?;
     journal::compare_head(&archive, kept_head)?;
     journal::compare_rows(&archive, &keyring, newest, &mut report)?;
     compare_documents(documents, &archive, &mut report).await?;

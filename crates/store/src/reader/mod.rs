@@ -5,6 +5,7 @@ mod condition;
 mod holders;
 mod investments;
 mod market;
+mod merged;
 mod page;
 mod presence;
 mod snapshot;

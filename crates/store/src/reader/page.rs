@@ -165,10 +165,7 @@ impl List {
         direction: Direction,
     ) -> (String, Vec<Value>) {
         let mut condition = self.condition.clone();
-        let (comparison, order) = match direction {
-            Direction::Forwards => ("(created_at, id) > (?, ?)", "created_at, id"),
-            Direction::Backwards => ("(created_at, id) < (?, ?)", "created_at DESC, id DESC"),
-        };
+        let (comparison, order) = direction.along();
         if let Some(position) = from {
             condition = condition.and(comparison, [position.created_at.into(), position.id.into()]);
         }
@@ -183,28 +180,49 @@ impl List {
         format!("{table} {}", snapshot.indexed_by(self.index, table))
     }
 
-    /// How the embedded engine walks the list, one line a step.
+    /// How an engine walks the list, one line a step.
     #[cfg(test)]
     pub(super) fn plan<T: Decode>(&self, snapshot: &Snapshot<'_>, from: Option<Position>, is_forwards: bool) -> Vec<String> {
         let direction = if is_forwards { Direction::Forwards } else { Direction::Backwards };
         let (sql, mut parameters) = self.walk::<T>(snapshot, &T::COLUMNS.list(), from, direction);
         parameters.push(50_i64.into());
-        let mut steps = Vec::new();
-        let explain = format!("EXPLAIN QUERY PLAN {sql}");
-        snapshot
-            .each(T::COLUMNS.table, &explain, parameters, &mut |row| {
-                steps.extend(row.text(3).unwrap().map(str::to_owned));
-                Ok(())
-            })
-            .unwrap();
-        steps
+        explain(snapshot, &sql, parameters)
     }
 }
 
+/// How an engine works a query off, one line a step.
+#[cfg(test)]
+pub(super) fn explain(snapshot: &Snapshot<'_>, sql: &str, parameters: Vec<Value>) -> Vec<String> {
+    let (explain, place) = match snapshot {
+        Snapshot::Sqlite(_) => ("EXPLAIN QUERY PLAN", 3),
+        Snapshot::Postgres(_) => ("EXPLAIN", 0),
+    };
+    let mut steps = Vec::new();
+    let mut take = |row: &dyn crate::rows::Cells| {
+        steps.extend(row.text(place).unwrap().map(str::to_owned));
+        Ok(())
+    };
+    snapshot.each("plan", &format!("{explain} {sql}"), parameters, &mut take).unwrap();
+    steps
+}
+
+/// Which way a list is walked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Direction {
+pub(super) enum Direction {
+    /// From the oldest to the newest.
     Forwards,
+    /// From the newest to the oldest.
     Backwards,
+}
+
+impl Direction {
+    /// What lies this way from a position, and in which order it comes.
+    pub(super) const fn along(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Forwards => ("(created_at, id) > (?, ?)", "created_at, id"),
+            Self::Backwards => ("(created_at, id) < (?, ?)", "created_at DESC, id DESC"),
+        }
+    }
 }
 
 /// Takes away what was read beyond the page, and says whether there was any.

@@ -178,12 +178,8 @@ impl Snapshot<'_> {
             let sql = format!("{} WHERE {column} = ANY (?) ORDER BY {order}", T::COLUMNS.select());
             return self.rows(&sql, [Value::Ids(ids.to_vec())]);
         }
-        // A constant number of places makes one statement for every number of ids: a place without a value is NULL,
-        // which is in no list.
-        let places = vec!["?"; IDS_MAX].join(", ");
-        let sql = format!("{} WHERE {column} IN ({places}) ORDER BY {order}", T::COLUMNS.select());
-        let ids = ids.iter().copied().map(Some).chain(std::iter::repeat(None)).take(IDS_MAX);
-        self.rows(&sql, ids.map(Value::OptionalId).collect::<Vec<_>>())
+        let (condition, ids) = one_of(column, ids.iter().copied());
+        self.rows(&format!("{} WHERE {condition} ORDER BY {order}", T::COLUMNS.select()), ids)
     }
 
     /// The first value of a query of one column; `None` where it finds nothing.
@@ -225,6 +221,14 @@ impl Snapshot<'_> {
             (Self::Sqlite(_), Index::Named(name)) => format!("INDEXED BY {name}"),
         }
     }
+}
+
+/// That a column is one of at most [`IDS_MAX`] ids, and the parameters of that. A constant number of places makes one
+/// statement for every number of ids: a place without a value is NULL, which is in no list.
+pub(super) fn one_of(column: &str, ids: impl Iterator<Item = Uuid>) -> (String, Vec<Value>) {
+    let places = vec!["?"; IDS_MAX].join(", ");
+    let ids = ids.map(Some).chain(std::iter::repeat(None)).take(IDS_MAX);
+    (format!("{column} IN ({places})"), ids.map(Value::OptionalId).collect())
 }
 
 /// The journal's newest entry.
