@@ -106,8 +106,9 @@ pub async fn fill(place: &mut crate::sandbox::Place, engine: EngineName, investm
     let ends_at = Clock::default().now();
     let begins_at = instant::Instant::from_micros(ends_at.micros().saturating_sub(SPAN_MICROS));
     let inhabitants = office.desk.run(SettleSandbox, begins_at).await?;
-    let documents = DocumentFolder::open(&place.data.join("documents"))?;
     let mut entropy = Entropy::from_seed(SEED);
+    let life = uuid::Builder::from_random_bytes(entropy.bytes()).into_uuid();
+    let (documents, _nothing_left) = DocumentFolder::open(&place.data.join("documents"), life)?;
     let mut builder = Builder { office: &office, entropy: &mut entropy, documents: &documents, now: begins_at };
     let town = builder.town(&inhabitants, usize::try_from(CAMPAIGNS)?, sales_per_site).await?;
     let mut schedule = Schedule::new(&town, sales_per_site, [begins_at, ends_at], entropy.bytes());

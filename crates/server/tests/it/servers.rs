@@ -113,7 +113,17 @@ impl Servers {
     /// Units of a campaign's investments that have not ended, counted from their rows.
     async fn sold(&self, campaign: &str) -> u64 {
         let (archive, id) = (self.archive.clone(), CampaignId::new(Uuid::parse_str(campaign).unwrap()));
-        tokio::task::spawn_blocking(move || archive.campaign_units_open(id).unwrap().get()).await.unwrap()
+        let count = move || {
+            let (mut after, mut sold) = (None, 0);
+            loop {
+                let rows = archive.all_investments(after, 1_000).unwrap();
+                let Some(last) = rows.last() else { return sold };
+                after = Some(last.id);
+                let open = rows.iter().filter(|row| row.campaign_id == id && row.facts.ended.is_none());
+                sold += open.map(|row| row.units.get()).sum::<u64>();
+            }
+        };
+        tokio::task::spawn_blocking(count).await.unwrap()
     }
 
     /// Stops all, and checks everything against everything.

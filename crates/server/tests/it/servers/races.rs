@@ -31,7 +31,7 @@ impl Pair {
         let folder = tempfile::tempdir().unwrap();
         let database = database_of(folder.path());
         let documents = Some(place.path().to_owned());
-        let first = World::start_in(folder, |settings| settings.documents = documents.clone()).await;
+        let first = World::start_in(folder, |settings| settings.documents.clone_from(&documents)).await;
         let second = match database {
             None => None,
             Some(url) => {
