@@ -15,6 +15,8 @@ pub enum Bug {
     AnswerWithoutCommit,
     /// Stored bytes are not sent again after a crash: the kill test must see it.
     NothingSentAgain,
+    /// As many requests wait as come: the overload test must see it.
+    NoQueueBound,
 }
 
 impl Bug {
@@ -26,6 +28,7 @@ impl Bug {
             Self::ForgottenAnswer => "forgotten_answer",
             Self::AnswerWithoutCommit => "answer_without_commit",
             Self::NothingSentAgain => "nothing_sent_again",
+            Self::NoQueueBound => "no_queue_bound",
         }
     }
 

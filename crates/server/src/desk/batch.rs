@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::ids::{BatchId, InvestorId};
-use domain::instant::Instant;
+use domain::instant::Instant as ReceivedAt;
 use domain::journal::{Head, SubjectKey};
 use store::{Answer, Book, Record, StoreError, Wanted, Writer};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::work::{Found, ToRemember, Work};
 use super::{DeskCounts, DeskError, Rendered};
@@ -88,6 +89,7 @@ impl<W: Writer> Batches<W> {
                         settle_all(batch, Err(DeskError::Failed));
                     } else {
                         tracing::warn!(%error, commands = batch.len(), "a batch failed in the database and is halved");
+                        self.counts.meters.halvings.increment(1);
                         let later = batch.split_off(batch.len() / 2);
                         // The last pushed is worked off first: arrival order stays.
                         open.push(later);
@@ -118,7 +120,10 @@ impl<W: Writer> Batches<W> {
                 ) => false,
             };
             match waits_ms.next() {
-                Some(pause_ms) if may_pass => tokio::time::sleep(Duration::from_millis(*pause_ms)).await,
+                Some(pause_ms) if may_pass => {
+                    self.counts.meters.retries.increment(1);
+                    tokio::time::sleep(Duration::from_millis(*pause_ms)).await;
+                }
                 // Run again in parts, under other ids, it could be done twice.
                 Some(_) | None if is_in_doubt => return Err(Undecided::Store(StoreError::CommitUnknown)),
                 Some(_) | None => return Err(undecided),
@@ -132,17 +137,22 @@ impl<W: Writer> Batches<W> {
         batch_id: BatchId,
         is_in_doubt: &mut bool,
     ) -> Result<(), Undecided> {
-        let newest = batch.iter().map(|work| work.now()).max().unwrap_or(Instant::from_micros(0));
+        let newest = batch.iter().map(|work| work.now()).max().unwrap_or(ReceivedAt::from_micros(0));
         let mut wanted = Wanted { answers_day: day_of(newest), ..Wanted::default() };
         for work in batch.iter() {
             work.want(&mut wanted);
         }
+        let began = Instant::now();
         let book = self.writer.load(&wanted).await.map_err(Undecided::Store)?;
+        let loaded = Instant::now();
+        self.counts.meters.load.record(loaded - began);
         let decided = self.decide(batch, book, Record::new(batch_id, day_of(newest)))?;
         if Bug::AnswerWithoutCommit.is_planted() && self.counts.commits.fetch_add(1, Ordering::Relaxed) % 7 == 6 {
             self.writer.rollback().await;
             return Ok(());
         }
+        let decided_at = Instant::now();
+        self.counts.meters.decide.record(decided_at - loaded);
         if decided.record.is_empty() && !decided.book.is_changed() && !*is_in_doubt {
             // Repeats, dry runs and refusals that are not remembered: there is nothing that could be lost.
             self.writer.rollback().await;
@@ -150,9 +160,10 @@ impl<W: Writer> Batches<W> {
             return Ok(());
         }
         match self.writer.commit(&decided.book, &decided.record).await {
-            Ok(()) => {}
+            Ok(()) => self.counts.meters.commit.record(decided_at.elapsed()),
             Err(StoreError::CommitUnknown) => {
                 *is_in_doubt = true;
+                self.counts.meters.commits_in_doubt.increment(1);
                 if !self.has_committed(batch_id).await? {
                     return Err(Undecided::Store(StoreError::Busy));
                 }
@@ -165,6 +176,7 @@ impl<W: Writer> Batches<W> {
         }
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         self.counts.commands.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.counts.meters.batch_commands.record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         self.head.send_replace(Some(decided.head));
         if decided.queued_instructions {
             self.instructions_queued.notify_one();
@@ -221,6 +233,7 @@ impl<W: Writer> Batches<W> {
                     return Err(Undecided::Broken(index));
                 }
                 Err(_) => {
+                    self.counts.meters.panics.increment(1);
                     tracing::error!("a command panicked");
                     return Err(Undecided::Broken(index));
                 }

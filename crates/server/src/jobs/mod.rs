@@ -12,6 +12,7 @@ mod fence;
 pub mod head;
 pub mod produce;
 pub mod refresh;
+mod supervise;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -29,8 +30,10 @@ use tokio::sync::{Notify, watch as stop_watch};
 
 use crate::clock::Clock;
 use crate::desk::{Desk, ProgramFault};
+use crate::meters::LedgerMeters;
 use crate::operations::ledger::RecordAttempt;
 use crate::standing::Standing;
+pub use supervise::supervise;
 use watch::SeenRecords;
 
 /// How the ledger is worked with.
@@ -56,6 +59,7 @@ pub struct LedgerWork {
     signer: Arc<dyn Signer>,
     clock: Clock,
     policy: LedgerPolicy,
+    meters: LedgerMeters,
     /// Rung after something was sent.
     sent: Arc<Notify>,
     /// Rung when there is a new block.
@@ -69,6 +73,7 @@ pub struct LedgerWork {
 }
 
 /// Everything [`LedgerWork`] is made of.
+#[derive(Clone)]
 pub struct LedgerParts {
     /// The way to the desk.
     pub desk: Desk,
@@ -82,6 +87,8 @@ pub struct LedgerParts {
     pub clock: Clock,
     /// How to work.
     pub policy: LedgerPolicy,
+    /// What it counts with.
+    pub meters: LedgerMeters,
     /// Rung after something was sent.
     pub sent: Arc<Notify>,
     /// Rung when there is a new block.
@@ -136,7 +143,7 @@ impl LedgerWork {
     /// Sets up the work.
     #[must_use]
     pub fn new(parts: LedgerParts) -> Self {
-        let LedgerParts { desk, archive, chain, signer, clock, policy, sent, block, standing } = parts;
+        let LedgerParts { desk, archive, chain, signer, clock, policy, meters, sent, block, standing } = parts;
         Self {
             desk,
             archive,
@@ -144,6 +151,7 @@ impl LedgerWork {
             signer,
             clock,
             policy,
+            meters,
             sent,
             block,
             standing,
@@ -157,7 +165,11 @@ impl LedgerWork {
     pub async fn run(mut self, mut stop: stop_watch::Receiver<bool>) {
         let queued = self.desk.instructions_queued();
         loop {
-            match self.round().await {
+            let looked = self.round().await;
+            if looked.is_err() {
+                self.meters.faults.increment(1);
+            }
+            match looked {
                 Ok(()) => {}
                 Err(fault @ LedgerFault::DatabaseBehind { .. }) => tracing::error!(%fault, "ledger work is halted"),
                 Err(fault) => tracing::warn!(%fault, "ledger work stopped early and will go on"),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -14,6 +14,7 @@ use super::migrations::{keep_up, version_of};
 use super::runtime::EngineRuntime;
 use super::sessions::Sessions;
 use super::writer::PostgresWriter;
+use crate::counts::StoreCounts;
 use crate::error::StoreError;
 use crate::reader::Reader;
 use crate::schema::{MIGRATIONS, Migration, SchemaVersion, Upkeep};
@@ -41,6 +42,7 @@ const MIGRATION_OPTIONS: &str = "-c statement_timeout=0 -c idle_in_transaction_s
 pub struct Database {
     config: Arc<Config>,
     runtime: Arc<EngineRuntime>,
+    counts: Arc<StoreCounts>,
 }
 
 impl fmt::Debug for Database {
@@ -86,7 +88,8 @@ impl Database {
         settle_encryption(&mut config)?;
         config.application_name("scrip").connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(SILENCE_MAX);
         config.keepalives_idle(SILENCE_MAX);
-        Ok(Self { config: Arc::new(config), runtime: Arc::new(EngineRuntime::start()?) })
+        let (config, runtime) = (Arc::new(config), Arc::new(EngineRuntime::start()?));
+        Ok(Self { config, runtime, counts: Arc::default() })
     }
 
     /// A connection of its own that may take its time.
@@ -115,7 +118,7 @@ impl Database {
     /// # Errors
     /// The machine's certificates cannot be read.
     pub fn writer(&self) -> Result<PostgresWriter, StoreError> {
-        Ok(PostgresWriter::new(self.pool(WRITER_OPTIONS, 1)?, self.runtime.clone()))
+        Ok(PostgresWriter::new(self.pool(WRITER_OPTIONS, 1)?, self.runtime.clone(), self.counts.clone()))
     }
 
     /// A reader with so many connections, at least one.
@@ -124,7 +127,7 @@ impl Database {
     /// The machine's certificates cannot be read.
     pub fn reader(&self, connections: usize) -> Result<Reader, StoreError> {
         let pool = self.pool(READER_OPTIONS, connections.max(1))?;
-        Ok(Reader::of_postgres(Sessions::new(pool, self.runtime.clone())))
+        Ok(Reader::of_postgres(Sessions::new(pool, self.runtime.clone(), self.counts.clone())))
     }
 
     /// A reader of the state as it is now, which stays as it is however long it is read.
@@ -133,7 +136,7 @@ impl Database {
     /// The server cannot be reached.
     pub fn frozen_reader(&self) -> Result<Reader, StoreError> {
         let pool = self.pool(READER_OPTIONS, 1)?;
-        Ok(Reader::of_postgres(Sessions::frozen(&pool, self.runtime.clone())?))
+        Ok(Reader::of_postgres(Sessions::frozen(&pool, self.runtime.clone(), self.counts.clone())?))
     }
 
     fn pool(&self, options: &str, connections: usize) -> Result<Pool, StoreError> {
@@ -148,7 +151,12 @@ impl Database {
         };
         let pool = Pool::builder(manager).max_size(connections).runtime(Runtime::Tokio1).wait_timeout(Some(WAIT_MAX));
         let pool = pool.create_timeout(Some(CONNECT_TIMEOUT)).recycle_timeout(Some(CONNECT_TIMEOUT));
-        pool.build().map_err(|error| StoreError::Engine(error.to_string()))
+        let counts = self.counts.clone();
+        let count = Hook::sync_fn(move |_, _| {
+            counts.connection_opened();
+            Ok(())
+        });
+        pool.post_create(count).build().map_err(|error| StoreError::Engine(error.to_string()))
     }
 }
 

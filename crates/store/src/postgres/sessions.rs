@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Instant;
 
 use deadpool_postgres::{Object, Pool};
 use tokio_postgres::Row;
@@ -12,6 +13,7 @@ use super::failure::of_table;
 use super::migrations::version_of;
 use super::pipeline::{BoxedParameter, Pipeline};
 use super::runtime::EngineRuntime;
+use crate::counts::{StoreCounts, StoreState};
 use crate::error::StoreError;
 use crate::reader::{TakeRow, Value};
 use crate::schema::SchemaVersion;
@@ -26,6 +28,7 @@ const UNHURRIED: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_tran
 pub(crate) struct Sessions {
     source: Source,
     runtime: Arc<EngineRuntime>,
+    counts: Arc<StoreCounts>,
 }
 
 #[derive(Clone)]
@@ -54,12 +57,12 @@ pub(crate) struct Session {
 }
 
 impl Sessions {
-    pub(super) const fn new(pool: Pool, runtime: Arc<EngineRuntime>) -> Self {
-        Self { source: Source::Pool(pool), runtime }
+    pub(super) const fn new(pool: Pool, runtime: Arc<EngineRuntime>, counts: Arc<StoreCounts>) -> Self {
+        Self { source: Source::Pool(pool), runtime, counts }
     }
 
     /// A session whose state is that of now, for ever.
-    pub(super) fn frozen(pool: &Pool, runtime: Arc<EngineRuntime>) -> Result<Self, StoreError> {
+    pub(super) fn frozen(pool: &Pool, runtime: Arc<EngineRuntime>, counts: Arc<StoreCounts>) -> Result<Self, StoreError> {
         let pool = pool.clone();
         let connection = runtime.wait(async move {
             let connection = connection_of(&pool).await?;
@@ -68,19 +71,34 @@ impl Sessions {
             connection.batch_execute(&begin).await.map_err(|error| of_table("database", &error))?;
             Ok(connection)
         })?;
-        Ok(Self { source: Source::Frozen(Arc::new(connection)), runtime })
+        Ok(Self { source: Source::Frozen(Arc::new(connection)), runtime, counts })
+    }
+
+    /// What the engine says of itself.
+    pub(crate) fn state(&self) -> StoreState {
+        self.counts.state()
     }
 
     /// Reads in one database transaction.
     pub(crate) fn run<T>(&self, read: impl FnOnce(&Session) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let (connection, is_frozen) = match &self.source {
             Source::Pool(pool) => {
+                let (has_idle, began) = (pool.status().available > 0, Instant::now());
                 let pool = pool.clone();
-                (Arc::new(self.runtime.wait(async move { connection_of(&pool).await })?), false)
+                let found = self.runtime.wait(async move { connection_of(&pool).await });
+                let connection = found.inspect_err(|_| self.counts.reading_refused())?;
+                self.counts.reading_began((!has_idle).then(|| began.elapsed()));
+                (Arc::new(connection), false)
             }
             Source::Frozen(connection) => (connection.clone(), true),
         };
-        read(&Session { connection, runtime: self.runtime.clone(), has_begun: Cell::new(is_frozen), is_frozen })
+        let session =
+            Session { connection: connection.clone(), runtime: self.runtime.clone(), has_begun: Cell::new(is_frozen), is_frozen };
+        let answer = read(&session);
+        if answer.is_err() && connection.is_closed() {
+            self.counts.connection_lost();
+        }
+        answer
     }
 }
 

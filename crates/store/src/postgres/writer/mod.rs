@@ -16,6 +16,7 @@ use super::failure::{may_have_committed, of_table};
 use super::runtime::EngineRuntime;
 use crate::Writer;
 use crate::book::{Book, Wanted};
+use crate::counts::StoreCounts;
 use crate::day::Kind;
 use crate::error::StoreError;
 use crate::record::Record;
@@ -27,6 +28,7 @@ const AWAIT_COMMITS: &str = "SELECT sequence FROM journal_head FOR UPDATE";
 pub struct PostgresWriter {
     pool: Pool,
     runtime: Arc<EngineRuntime>,
+    counts: Arc<StoreCounts>,
     open: Option<Open>,
     #[cfg(test)]
     forgets_answer: bool,
@@ -50,10 +52,11 @@ impl std::fmt::Debug for PostgresWriter {
 }
 
 impl PostgresWriter {
-    pub(super) const fn new(pool: Pool, runtime: Arc<EngineRuntime>) -> Self {
+    pub(super) const fn new(pool: Pool, runtime: Arc<EngineRuntime>, counts: Arc<StoreCounts>) -> Self {
         Self {
             pool,
             runtime,
+            counts,
             open: None,
             #[cfg(test)]
             forgets_answer: false,
@@ -90,6 +93,7 @@ impl PostgresWriter {
     /// Takes the connection out of the pool, so that nobody else gets it in the state it is in.
     fn disconnect(&mut self) {
         if let Some(open) = self.open.take() {
+            self.counts.connection_lost();
             drop(Object::take(open.connection));
         }
     }
