@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,8 +15,9 @@ use store::{Database, Upkeep};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::backup::{BackupOrder, RestoreOrder, back_up, restore};
+use crate::desk::QUEUE_COMMANDS_MAX;
 use crate::handout::Handout;
-use crate::http::{Doors, openapi_document};
+use crate::http::{CALLS_PER_SECOND, Doors, openapi_document};
 use crate::jobs::head;
 use crate::operations::client::{CreateClient, RevokeClient};
 use crate::operations::organisation::CreateOrganisation;
@@ -58,8 +60,11 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct DataArgs {
+    /// Takes options that are not said otherwise from this TOML file, under their names here.
+    #[arg(long, env = "SCRIP_CONFIG", value_name = "FILE")]
+    config: Option<String>,
     /// Where everything is kept; with --database: keys, documents and the embedded ledger.
-    #[arg(long, default_value = "scrip-data")]
+    #[arg(long, env = "SCRIP_DATA", default_value = "scrip-data")]
     data: PathBuf,
     /// Uses the database of this URL in place of the embedded one; other machines need `sslmode=require`.
     #[arg(long, env = "SCRIP_DATABASE", hide_env_values = true, value_name = "postgres://…")]
@@ -114,25 +119,38 @@ struct ServeArgs {
     #[command(flatten)]
     documents: DocumentArgs,
     /// Where HTTP is served; port 0 takes a free one.
-    #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))]
+    #[arg(long, env = "SCRIP_LISTEN", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))]
     listen: SocketAddr,
     /// Whether clients are limited.
-    #[arg(long, value_enum, default_value_t = Switch::On)]
+    #[arg(long, env = "SCRIP_RATE_LIMIT", value_enum, default_value_t = Switch::On)]
     rate_limit: Switch,
+    /// Calls per second of one client, with twice as many at once; more are answered with 429.
+    #[arg(long, env = "SCRIP_CALLS_PER_SECOND", default_value_t = CALLS_PER_SECOND)]
+    calls_per_second: NonZeroU32,
+    /// Requests that may wait to be decided; more are answered with 503.
+    #[arg(long, env = "SCRIP_QUEUE_COMMANDS_MAX", default_value_t = QUEUE_COMMANDS_MAX,
+        value_parser = clap::value_parser!(u16).range(1..))]
+    queue_commands_max: u16,
+    /// Serves metrics for Prometheus under /metrics on a loopback address.
+    #[arg(long, env = "SCRIP_METRICS", value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+    /// Seconds between saying "not ready" and not listening any more at the stop: what a load balancer needs to see it.
+    #[arg(long, env = "SCRIP_DRAIN_DELAY_S", default_value_t = 0)]
+    drain_delay_s: u16,
     /// Serves the embedded ledger as JSON-RPC on a loopback address.
-    #[arg(long)]
+    #[arg(long, env = "SCRIP_LEDGER_RPC", value_name = "ADDRESS")]
     ledger_rpc: Option<SocketAddr>,
     /// Blocks that must follow one until it counts as final on the embedded ledger.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, env = "SCRIP_FINALITY_BLOCKS", default_value_t = 1)]
     finality_blocks: u64,
     /// Leaves the embedded ledger and its work to another server on the same database.
-    #[arg(long, requires = "database", conflicts_with = "ledger_rpc")]
+    #[arg(long, env = "SCRIP_NO_LEDGER")]
     no_ledger: bool,
     /// How long background work waits for a server that gives no sign of life before another takes over, in milliseconds.
-    #[arg(long, default_value_t = LEASE_DEFAULT_MS, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    #[arg(long, env = "SCRIP_LEASE_MS", default_value_t = LEASE_DEFAULT_MS, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     lease_ms: u64,
     /// Refuses a database whose schema is older than the program, where `scrip migrate` is a step of its own.
-    #[arg(long)]
+    #[arg(long, env = "SCRIP_NO_MIGRATE")]
     no_migrate: bool,
 }
 
@@ -140,8 +158,11 @@ struct ServeArgs {
 struct SandboxArgs {
     #[command(flatten)]
     serve: ServeArgs,
+    /// Lets other machines reach the sandbox, its clock and its secrets: for a network where nobody else is.
+    #[arg(long, env = "SCRIP_EXPOSE_SANDBOX")]
+    expose_sandbox: bool,
     /// Writes addresses, credentials and ids to this file when the sandbox is ready.
-    #[arg(long)]
+    #[arg(long, env = "SCRIP_HANDOUT", value_name = "FILE")]
     handout: Option<PathBuf>,
 }
 
@@ -202,9 +223,13 @@ impl ServeArgs {
             upkeep: if self.no_migrate { Upkeep::Refuse } else { Upkeep::Migrate },
             has_ledger: !self.no_ledger,
             listen: self.listen,
-            is_rate_limited: self.rate_limit == Switch::On,
+            calls_per_second: (self.rate_limit == Switch::On).then_some(self.calls_per_second),
+            queue_commands_max: self.queue_commands_max,
             doors,
             ledger_rpc: self.ledger_rpc,
+            metrics: self.metrics,
+            drain_delay: Duration::from_secs(self.drain_delay_s.into()),
+            is_sandbox_exposed: false,
             finality_blocks: self.finality_blocks,
             lease: Duration::from_millis(self.lease_ms),
         }
@@ -287,7 +312,8 @@ async fn run_demo(args: DemoArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn start_sandbox(args: &SandboxArgs) -> Result<(Running, Handout), Failure> {
-    let running = Running::start(&args.serve.settings(Doors::Sandbox)).await?;
+    let settings = Settings { is_sandbox_exposed: args.expose_sandbox, ..args.serve.settings(Doors::Sandbox) };
+    let running = Running::start(&settings).await?;
     let inhabitants = running.inhabitants.as_ref().ok_or("a sandbox has inhabitants")?;
     let handout = Handout::of(inhabitants, running.address);
     if let Some(path) = &args.handout {
@@ -339,7 +365,8 @@ fn run_migrate(args: &DataArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn run_backup(args: BackupArgs) -> Result<ExitCode, Failure> {
-    let BackupArgs { data: DataArgs { data, database }, documents: DocumentArgs { documents }, to, with_root_key } = args;
+    let BackupArgs { data: DataArgs { data, database, config: _ }, documents: DocumentArgs { documents }, to, with_root_key } =
+        args;
     let order = BackupOrder { data, database, documents, to, with_root_key };
     let progress = progress("{spinner} {msg} {bytes} in {elapsed}");
     let target = order.to.display().to_string();
@@ -349,7 +376,7 @@ async fn run_backup(args: BackupArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn run_restore(args: RestoreArgs) -> Result<ExitCode, Failure> {
-    let RestoreArgs { from, data: DataArgs { data, database }, root_key } = args;
+    let RestoreArgs { from, data: DataArgs { data, database, config: _ }, root_key } = args;
     let order = RestoreOrder { from, data, database, root_key };
     let progress = progress("{bar:40} {msg} {bytes} of {total_bytes} in {elapsed}");
     let done = restore(&order, &progress).await?;

@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod clock;
 pub mod command;
+pub mod configuration;
 pub mod demo;
 pub mod desk;
 pub mod directory;
@@ -14,6 +15,7 @@ pub mod jobs;
 pub mod keyring;
 pub mod ledger_rpc;
 pub mod log;
+pub mod meters;
 pub mod operations;
 pub mod planted;
 pub mod program;

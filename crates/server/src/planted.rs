@@ -21,6 +21,8 @@ pub enum Bug {
     ReadThenInsert,
     /// The fencing number of a record is not compared: the lane test must see it.
     StaleFencing,
+    /// As many requests wait as come: the overload test must see it.
+    NoQueueBound,
 }
 
 impl Bug {
@@ -35,6 +37,7 @@ impl Bug {
             Self::NothingSentAgain => "nothing_sent_again",
             Self::ReadThenInsert => "read_then_insert",
             Self::StaleFencing => "stale_fencing",
+            Self::NoQueueBound => "no_queue_bound",
         }
     }
 

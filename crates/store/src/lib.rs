@@ -6,6 +6,7 @@
 
 pub mod book;
 mod changes;
+mod counts;
 mod day;
 pub mod dump;
 pub mod engine;
@@ -21,6 +22,7 @@ pub mod sqlite;
 mod tests;
 
 pub use book::{Book, Table, Versioned, Wanted};
+pub use counts::StoreState;
 pub use engine::{AnyWriter, Database, Place};
 pub use error::StoreError;
 pub use reader::Reader;

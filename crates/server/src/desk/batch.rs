@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::ids::{BatchId, InvestorId};
-use domain::instant::Instant;
+use domain::instant::Instant as ReceivedAt;
 use domain::journal::{Head, SubjectKey};
 use store::{Answer, Book, Record, StoreError, Wanted, Writer};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::work::{Found, ToRemember, Work};
 use super::{DeskCounts, DeskError, Rendered};
@@ -109,6 +110,7 @@ impl<W: Writer> Batches<W> {
                         settle_all(batch, Err(DeskError::Failed));
                     } else {
                         tracing::warn!(%error, commands = batch.len(), "a batch failed in the database and is halved");
+                        self.counts.meters.halvings.increment(1);
                         let later = batch.split_off(batch.len() / 2);
                         // The last pushed is worked off first: arrival order stays.
                         open.push(later);
@@ -126,7 +128,7 @@ impl<W: Writer> Batches<W> {
         before_commit: &mut impl FnMut() -> Option<Wanted>,
     ) -> Result<(), Undecided> {
         let batch_id = BatchId::new(uuid::Builder::from_random_bytes(self.entropy.bytes()).into_uuid());
-        let begun_at = tokio::time::Instant::now();
+        let begun_at = Instant::now();
         let mut waits_ms = BUSY_WAITS_MS.iter();
         let mut is_in_doubt = false;
         loop {
@@ -146,6 +148,7 @@ impl<W: Writer> Batches<W> {
             };
             match waits_ms.next() {
                 Some(pause_ms) if may_pass && begun_at.elapsed() < TRIED_MAX => {
+                    self.counts.meters.retries.increment(1);
                     tokio::time::sleep(Duration::from_millis(*pause_ms)).await;
                 }
                 // Run again in parts, under other ids, it could be done twice.
@@ -163,12 +166,17 @@ impl<W: Writer> Batches<W> {
         before_commit: &mut impl FnMut() -> Option<Wanted>,
     ) -> Result<(), Undecided> {
         let wanted = wanted_by(batch);
+        let began = Instant::now();
         let book = self.writer.load(&wanted).await.map_err(Undecided::Store)?;
+        let loaded = Instant::now();
+        self.counts.meters.load.record(loaded - began);
         let decided = self.decide(batch, book, Record::new(batch_id, wanted.answers_day))?;
         if Bug::AnswerWithoutCommit.is_planted() && self.counts.commits.fetch_add(1, Ordering::Relaxed) % 7 == 6 {
             self.writer.rollback().await;
             return Ok(());
         }
+        let decided_at = Instant::now();
+        self.counts.meters.decide.record(decided_at - loaded);
         if decided.record.is_empty() && !decided.book.is_changed() && !*is_in_doubt {
             // Repeats, dry runs and refusals that are not remembered: there is nothing that could be lost.
             self.writer.rollback().await;
@@ -181,9 +189,10 @@ impl<W: Writer> Batches<W> {
             self.writer.announce(next);
         }
         match self.writer.commit(&decided.book, &decided.record).await {
-            Ok(()) => {}
+            Ok(()) => self.counts.meters.commit.record(decided_at.elapsed()),
             Err(StoreError::CommitUnknown) => {
                 *is_in_doubt = true;
+                self.counts.meters.commits_in_doubt.increment(1);
                 if !self.has_committed(batch_id).await? {
                     return Err(Undecided::Store(StoreError::Busy));
                 }
@@ -196,6 +205,7 @@ impl<W: Writer> Batches<W> {
         }
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         self.counts.commands.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.counts.meters.batch_commands.record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         self.head.send_replace(Some(decided.head));
         if decided.queued_instructions {
             self.instructions_queued.notify_one();
@@ -252,6 +262,7 @@ impl<W: Writer> Batches<W> {
                     return Err(Undecided::Broken(index));
                 }
                 Err(_) => {
+                    self.counts.meters.panics.increment(1);
                     tracing::error!("a command panicked");
                     return Err(Undecided::Broken(index));
                 }
@@ -291,7 +302,7 @@ impl<W: Writer> Batches<W> {
 
 /// What the commands of a batch name. The newest of them says which day it is.
 fn wanted_by(batch: &[Box<dyn Work>]) -> Wanted {
-    let newest = batch.iter().map(|work| work.now()).max().unwrap_or(Instant::from_micros(0));
+    let newest = batch.iter().map(|work| work.now()).max().unwrap_or(ReceivedAt::from_micros(0));
     let mut wanted = Wanted { answers_day: day_of(newest), ..Wanted::default() };
     for work in batch {
         work.want(&mut wanted);

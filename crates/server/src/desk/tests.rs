@@ -17,9 +17,10 @@ use uuid::Uuid;
 use super::batch::Batches;
 use super::work::{Submission, Work};
 use super::{BACKGROUND_COMMANDS_MIN, BATCH_COMMANDS_MAX, QUEUE_COMMANDS_MAX};
-use super::{Command, Desk, DeskCounts, DeskError, Remember, Rendered, Reply};
+use super::{Command, Desk, DeskCounts, DeskError, DeskFittings, Remember, Rendered, Reply};
 use crate::entropy::Entropy;
 use crate::keyring::Keyring;
+use crate::meters::DeskMeters;
 use crate::operations::{Context, Operation, Refused};
 
 /// How one commit ends; what comes after the script is committed.
@@ -210,7 +211,7 @@ impl Bench {
     fn new(script: &[Ending]) -> Self {
         let writer = Scripted::new(script);
         let (head_sender, head) = watch::channel(None);
-        let counts = Arc::new(DeskCounts::default());
+        let counts = Arc::new(DeskCounts::new(DeskMeters::silent()));
         let entropy = Entropy::from_seed([3; 32]);
         let rung = Arc::new(Notify::new());
         let batches = Batches::new(writer.clone(), Keyring::new([1; 32]), entropy, counts.clone(), head_sender, rung);
@@ -434,7 +435,8 @@ async fn a_batch_that_changes_nothing_is_answered_without_a_commit_and_leaves_no
 async fn held_up_desk() -> (Scripted, Desk, super::DeskThread, tokio::task::JoinHandle<Result<Reply<usize>, DeskError>>) {
     let mut writer = Scripted::new(&[]);
     writer.permits = Arc::new(Semaphore::new(0));
-    let (desk, thread) = Desk::open(writer.clone(), Keyring::new([1; 32]), Entropy::from_seed([3; 32])).unwrap();
+    let (desk, thread) =
+        Desk::open(writer.clone(), Keyring::new([1; 32]), Entropy::from_seed([3; 32]), DeskFittings::default()).unwrap();
     let first = tokio::spawn({
         let desk = desk.clone();
         async move { desk.submit(command(Act::Put, 0)).await }
@@ -463,11 +465,11 @@ async fn hand_in<F: Future + Unpin>(waiting: &mut [F]) {
 #[tokio::test]
 async fn a_full_queue_answers_at_once_and_everything_in_it_is_worked_off() {
     let (writer, desk, thread, first) = held_up_desk().await;
-    let queued = u32::try_from(QUEUE_COMMANDS_MAX).unwrap();
+    let queued = u32::from(QUEUE_COMMANDS_MAX);
     let mut waiting: Vec<_> = (1..=queued).map(|value| Box::pin(submit(&desk, value))).collect();
     hand_in(&mut waiting).await;
     assert!(matches!(submit(&desk, 0).await, Err(DeskError::Overloaded)));
-    writer.permits.add_permits(QUEUE_COMMANDS_MAX);
+    writer.permits.add_permits(usize::from(QUEUE_COMMANDS_MAX));
     assert_eq!(done(first.await.unwrap()), Ok(()));
     for one in waiting {
         assert_eq!(done(one.await), Ok(()));
@@ -508,7 +510,8 @@ async fn background_work_has_its_share_of_every_batch() {
 
 #[tokio::test]
 async fn a_stopped_desk_takes_nothing_more() {
-    let (desk, thread) = Desk::open(Scripted::new(&[]), Keyring::new([1; 32]), Entropy::from_seed([3; 32])).unwrap();
+    let (desk, thread) =
+        Desk::open(Scripted::new(&[]), Keyring::new([1; 32]), Entropy::from_seed([3; 32]), DeskFittings::default()).unwrap();
     assert_eq!(done(submit(&desk, 1).await), Ok(()));
     assert_eq!(desk.counts(), (1, 1));
     drop(desk);

@@ -35,14 +35,17 @@ async fn healthz() -> Json<Health> {
     Json(Health { status: "up" })
 }
 
-/// Whether the program can work: the database answers, and nothing halts the ledger work.
+/// Whether the program can work: the database answers, nothing halts the ledger work, and it is not about to stop.
 #[utoipa::path(get, path = "/readyz", tag = "Operation",
     responses((status = 200, description = "It can work.", body = Health),
         (status = 405, description = "Only GET.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 406, description = "The answer is JSON.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 500, description = "Something failed inside.", body = ProblemDocument, content_type = "application/problem+json"),
-        (status = 503, description = "The database does not answer, or the ledger halts.", body = ProblemDocument, content_type = "application/problem+json")))]
+        (status = 503, description = "No database, a halted ledger, or a stop.", body = ProblemDocument, content_type = "application/problem+json")))]
 async fn readyz(State(counter): State<Arc<Counter>>) -> Result<Json<Health>, Problem> {
+    if *counter.draining.borrow() {
+        return Err(Problem::overloaded(1));
+    }
     counter.read(Reader::journal_head).await?;
     if counter.standing.is_ledger_halted() {
         return Err(Problem::ledger_halted());

@@ -84,7 +84,7 @@ impl LedgerWork {
             preflight_refusal: Some(reason),
             quarantine_until_seconds: None,
         };
-        Ok(spoken(instruction.id, judge(&evidence)))
+        Ok(spoken(instruction.id, judge(&evidence), &self.meters))
     }
 
     /// The call that carries instructions. The same instructions and the same validity give the same bytes.

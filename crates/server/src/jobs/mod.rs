@@ -15,6 +15,7 @@ pub mod head;
 pub mod lane;
 pub mod produce;
 pub mod refresh;
+mod supervise;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -33,9 +34,11 @@ use tokio::sync::{Notify, watch as stop_watch};
 
 use crate::clock::Clock;
 use crate::desk::{Desk, ProgramFault};
+use crate::meters::LedgerMeters;
 use crate::operations::ledger::RecordAttempt;
 use crate::standing::Standing;
 use lane::{Holding, LaneKeeper};
+pub use supervise::supervise;
 use watch::SeenRecords;
 
 /// How the ledger is worked with.
@@ -65,6 +68,7 @@ pub struct LedgerWork {
     signer: Arc<dyn Signer>,
     clock: Clock,
     policy: LedgerPolicy,
+    meters: LedgerMeters,
     /// Rung after something was sent.
     sent: Arc<Notify>,
     /// Rung when there is a new block.
@@ -81,6 +85,7 @@ pub struct LedgerWork {
 }
 
 /// Everything [`LedgerWork`] is made of.
+#[derive(Clone)]
 pub struct LedgerParts {
     /// The way to the desk.
     pub desk: Desk,
@@ -96,6 +101,8 @@ pub struct LedgerParts {
     pub holder: HolderId,
     /// How to work.
     pub policy: LedgerPolicy,
+    /// What it counts with.
+    pub meters: LedgerMeters,
     /// Rung after something was sent.
     pub sent: Arc<Notify>,
     /// Rung when there is a new block.
@@ -153,7 +160,7 @@ impl LedgerWork {
     /// Sets up the work.
     #[must_use]
     pub fn new(parts: LedgerParts) -> Self {
-        let LedgerParts { desk, archive, chain, signer, clock, holder, policy, sent, block, standing } = parts;
+        let LedgerParts { desk, archive, chain, signer, clock, holder, policy, meters, sent, block, standing } = parts;
         let lane = Lane::Ledger(EvmAddress::new(signer.address().0));
         let queued = desk.instructions_queued();
         let lane = LaneKeeper::new(desk, clock.clone(), lane, holder, policy.lease);
@@ -165,6 +172,7 @@ impl LedgerWork {
             signer,
             clock,
             policy,
+            meters,
             sent,
             block,
             standing,
@@ -179,7 +187,11 @@ impl LedgerWork {
     pub async fn run(mut self, mut stop: stop_watch::Receiver<bool>) {
         let queued = self.queued.clone();
         loop {
-            match self.round().await {
+            let looked = self.round().await;
+            if looked.is_err() {
+                self.meters.faults.increment(1);
+            }
+            match looked {
                 Ok(()) => {}
                 Err(fault @ LedgerFault::LaneLost) => tracing::info!(%fault, "ledger work is left to it"),
                 Err(fault @ LedgerFault::DatabaseBehind { .. }) => tracing::error!(%fault, "ledger work is halted"),

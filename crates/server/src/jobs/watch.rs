@@ -14,6 +14,7 @@ use store::queries::LiveLedgerTransaction;
 
 use super::credit::failure;
 use super::{LedgerFault, LedgerWork};
+use crate::meters::LedgerMeters;
 use crate::operations::ledger::{CloseLedgerTransaction, SettleCredits, Verdict};
 
 /// Where a token's records have been read to, and what they said about instructions that are still open.
@@ -110,7 +111,7 @@ impl LedgerWork {
         for open in transactions {
             for instruction in &open.instructions {
                 let evidence = self.evidence(token, finalized, product_id, open, instruction).await?;
-                verdicts.extend(spoken(instruction.id, judge(&evidence)));
+                verdicts.extend(spoken(instruction.id, judge(&evidence), &self.meters));
             }
         }
         for chunk in verdicts.chunks(contract::BATCH_ITEMS_MAX) {
@@ -174,20 +175,23 @@ impl LedgerWork {
 }
 
 /// The verdict to record, where the judge has spoken.
-pub(super) fn spoken(id: InstructionId, verdict: judge::Verdict) -> Option<(InstructionId, Verdict)> {
+pub(super) fn spoken(id: InstructionId, verdict: judge::Verdict, meters: &LedgerMeters) -> Option<(InstructionId, Verdict)> {
     match verdict {
         judge::Verdict::Succeeded(place) => {
+            meters.succeeded.increment(1);
             let (transaction_hash, block_number) = (place.tx_hash.0, place.block.number);
             Some((id, Verdict::Succeeded { transaction_hash, block_number }))
         }
-        judge::Verdict::Failed(reason) => Some((
-            id,
-            Verdict::Failed(match reason {
+        judge::Verdict::Failed(reason) => {
+            meters.failed.increment(1);
+            let why = match reason {
                 FailReason::Refused(skip) | FailReason::Skipped(skip) => failure(skip),
                 FailReason::Expired => CreditFailure::Expired,
-            }),
-        )),
+            };
+            Some((id, Verdict::Failed(why)))
+        }
         judge::Verdict::Incident { key, place } => {
+            meters.incidents.increment(1);
             tracing::error!(instruction_id = %id, %key, block = place.block.number, "another order holds this number");
             None
         }

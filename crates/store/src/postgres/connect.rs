@@ -14,6 +14,7 @@ use super::migrations::{keep_up, version_of};
 use super::runtime::EngineRuntime;
 use super::sessions::Sessions;
 use super::writer::PostgresWriter;
+use crate::counts::StoreCounts;
 use crate::error::StoreError;
 use crate::reader::Reader;
 use crate::schema::{MIGRATIONS, Migration, SchemaVersion, Upkeep};
@@ -39,6 +40,7 @@ const MIGRATION_OPTIONS: &str = "-c lock_timeout=60s -c statement_timeout=0";
 pub struct Database {
     config: Arc<Config>,
     runtime: Arc<EngineRuntime>,
+    counts: Arc<StoreCounts>,
 }
 
 impl fmt::Debug for Database {
@@ -87,7 +89,7 @@ impl Database {
         settle_encryption(&mut config)?;
         config.application_name("scrip").connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(SILENCE_MAX);
         config.keepalives_idle(SILENCE_MAX);
-        Ok(Self { config: Arc::new(config), runtime: Arc::new(EngineRuntime::start()?) })
+        Ok(Self { config: Arc::new(config), runtime: Arc::new(EngineRuntime::start()?), counts: Arc::default() })
     }
 
     /// A connection of its own that may take its time.
@@ -116,7 +118,7 @@ impl Database {
     /// # Errors
     /// The machine's certificates cannot be read.
     pub fn writer(&self) -> Result<PostgresWriter, StoreError> {
-        Ok(PostgresWriter::new(self.connector(WRITER_OPTIONS)?, self.runtime.clone()))
+        Ok(PostgresWriter::new(self.connector(WRITER_OPTIONS)?, self.runtime.clone(), self.counts.clone()))
     }
 
     /// A reader with so many connections, at least one.
@@ -141,7 +143,7 @@ impl Database {
         let options = config.get_options().map_or_else(|| options.to_owned(), |own| format!("{own} {options}"));
         config.options(options);
         let encryption = if config.get_ssl_mode() == SslMode::Require { Some(encryption()?) } else { None };
-        Ok(Connector { config, encryption })
+        Ok(Connector { config, encryption, counts: self.counts.clone() })
     }
 }
 
@@ -153,9 +155,15 @@ pub(super) type Connection = deadpool_postgres::ClientWrapper;
 pub(super) struct Connector {
     config: Config,
     encryption: Option<MakeRustlsConnect>,
+    counts: Arc<StoreCounts>,
 }
 
 impl Connector {
+    /// What the engine counts of itself.
+    pub(super) const fn counts(&self) -> &Arc<StoreCounts> {
+        &self.counts
+    }
+
     /// A new connection, which is driven by the runtime that this runs on.
     pub(super) async fn connect(&self) -> Result<Connection, StoreError> {
         let connected = async {
@@ -167,6 +175,7 @@ impl Connector {
         let checked = async {
             let connection = connected.await?;
             refuse_standby(&connection).await?;
+            self.counts.connection_opened();
             Ok(connection)
         };
         let checked = tokio::time::timeout(CONNECT_TIMEOUT, checked).await;

@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
@@ -17,6 +17,7 @@ use super::connect::{Connection, Connector};
 use super::failure::of_table;
 use super::migrations::version_of;
 use super::pipeline::{Answers, BoxedParameter, Pipeline, Slot};
+use crate::counts::{StoreCounts, StoreState};
 use crate::error::StoreError;
 use crate::reader::{Query, TakeRow, Value};
 use crate::schema::SchemaVersion;
@@ -33,6 +34,7 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub(crate) struct Sessions {
     source: Source,
+    counts: Arc<StoreCounts>,
 }
 
 #[derive(Clone, Debug)]
@@ -47,6 +49,7 @@ enum Source {
 struct Pool {
     idle: Mutex<Vec<Link>>,
     returned: Condvar,
+    counts: Arc<StoreCounts>,
 }
 
 /// A connection, made when it is first needed and again whenever it is lost, and what drives it while somebody waits.
@@ -108,11 +111,14 @@ pub(crate) struct Session<'l> {
 impl Sessions {
     pub(super) fn new(connector: &Connector, connections: usize) -> Result<Self, StoreError> {
         let links = (0..connections).map(|_| Link::new(connector.clone())).collect::<Result<_, _>>()?;
-        Ok(Self { source: Source::Pool(Arc::new(Pool { idle: Mutex::new(links), returned: Condvar::new() })) })
+        let counts = connector.counts().clone();
+        let pool = Pool { idle: Mutex::new(links), returned: Condvar::new(), counts: counts.clone() };
+        Ok(Self { source: Source::Pool(Arc::new(pool)), counts })
     }
 
     /// Sessions whose state is that of now, for ever.
     pub(super) fn frozen(connector: Connector) -> Result<Self, StoreError> {
+        let counts = connector.counts().clone();
         let link = Link::new(connector)?;
         link.ask(true, || {
             let mut pipeline = Pipeline::default();
@@ -122,7 +128,12 @@ impl Sessions {
             }
             pipeline
         })?;
-        Ok(Self { source: Source::Frozen(Arc::new(Mutex::new(link))) })
+        Ok(Self { source: Source::Frozen(Arc::new(Mutex::new(link))), counts })
+    }
+
+    /// What the engine says of itself.
+    pub(crate) fn state(&self) -> StoreState {
+        self.counts.state()
     }
 
     /// Reads at one state.
@@ -256,14 +267,15 @@ impl Link {
     fn ask(&self, is_first: bool, questions: impl Fn() -> Pipeline) -> Result<Answers, StoreError> {
         // A state that others began is gone with its connection.
         let was_connected = !is_first || self.connect()?;
-        match self.try_to_ask(questions()) {
-            Err(StoreError::Unreachable(_)) if is_first && was_connected => {
-                self.connection.replace(None);
+        let answered = self.try_to_ask(questions());
+        if matches!(answered, Err(StoreError::Unreachable(_))) && self.connection.replace(None).is_some() {
+            self.connector.counts().connection_lost();
+            if is_first && was_connected {
                 self.connect()?;
-                self.try_to_ask(questions())
+                return self.try_to_ask(questions());
             }
-            answered => answered,
         }
+        answered
     }
 
     fn try_to_ask(&self, questions: Pipeline) -> Result<Answers, StoreError> {
@@ -321,10 +333,19 @@ fn blocking<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 
 impl Pool {
     fn borrow(&self) -> Result<Borrowed<'_>, StoreError> {
-        let idle = self.lock();
-        let waited = self.returned.wait_timeout_while(idle, WAIT_MAX, |idle| idle.is_empty());
-        let (mut idle, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let link = idle.pop().ok_or(StoreError::Busy)?;
+        let mut idle = self.lock();
+        let mut waited = None;
+        if idle.is_empty() {
+            let began = Instant::now();
+            let returned = self.returned.wait_timeout_while(idle, WAIT_MAX, |idle| idle.is_empty());
+            idle = returned.unwrap_or_else(PoisonError::into_inner).0;
+            waited = Some(began.elapsed());
+        }
+        let Some(link) = idle.pop() else {
+            self.counts.reading_refused();
+            return Err(StoreError::Busy);
+        };
+        self.counts.reading_began(waited);
         Ok(Borrowed { pool: self, link: Some(link) })
     }
 

@@ -15,6 +15,7 @@ mod work;
 
 pub(crate) use snapshot::{Query, Scalar, Snapshot, TakeRow, Value, head_of, journal_head};
 
+use crate::counts::StoreState;
 use crate::error::StoreError;
 use crate::{postgres, sqlite};
 
@@ -38,6 +39,17 @@ impl Reader {
 
     pub(crate) const fn of_postgres(sessions: postgres::Sessions) -> Self {
         Self { engine: Engine::Postgres(sessions) }
+    }
+
+    /// What the engine says of itself.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] where every connection stayed in use.
+    pub fn state(&self) -> Result<StoreState, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(connections) => connections.state(),
+            Engine::Postgres(sessions) => Ok(sessions.state()),
+        }
     }
 
     /// Reads on one connection, in one database transaction: all that is read belongs to the same commit.

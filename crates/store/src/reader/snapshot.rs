@@ -90,6 +90,12 @@ impl Scalar for i64 {
     }
 }
 
+impl Scalar for Instant {
+    fn of(row: &dyn Cells) -> Result<Option<Self>, WrongType> {
+        row.time(0)
+    }
+}
+
 impl Scalar for Uuid {
     fn of(row: &dyn Cells) -> Result<Option<Self>, WrongType> {
         row.id(0)

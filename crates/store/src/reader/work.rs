@@ -1,6 +1,7 @@
 //! What the background work reads: everything of everybody, in the order in which it is to be done.
 
 use domain::ids::{LedgerTransactionId, ProductId};
+use domain::instant::Instant;
 use domain::instruction::Instruction;
 use domain::ledger_transaction::{Attempt, LedgerTransaction, Signer};
 use domain::product::Product;
@@ -10,7 +11,7 @@ use uuid::Uuid;
 use super::Reader;
 use super::snapshot::Snapshot;
 use crate::error::StoreError;
-use crate::queries::LiveLedgerTransaction;
+use crate::queries::{LedgerBacklog, LiveLedgerTransaction};
 use crate::rows::Table;
 
 impl Reader {
@@ -75,6 +76,14 @@ impl Reader {
         Ok(signers.iter().find(|stored| stored.address == signer).map_or(0, |stored| stored.next_nonce))
     }
 
+    /// How much ledger work is open. What it reads is as much as is open, however large the register is.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn ledger_backlog(&self) -> Result<LedgerBacklog, StoreError> {
+        self.run(ledger_backlog)
+    }
+
     /// Whether a deployment of a product's token contract is on its way.
     ///
     /// # Errors
@@ -93,6 +102,24 @@ impl Reader {
         let sql = "SELECT 1 FROM ledger_transaction WHERE state = 'live' AND purpose = 'deploy_factory' LIMIT 1";
         self.run(|snapshot| snapshot.has_any(LedgerTransaction::COLUMNS.table, sql, []))
     }
+}
+
+fn ledger_backlog(snapshot: &Snapshot<'_>) -> Result<LedgerBacklog, StoreError> {
+    let queued = "SELECT count(*) FROM instruction WHERE state = 'queued'";
+    let oldest_queued = "SELECT created_at FROM instruction WHERE state = 'queued' ORDER BY created_at LIMIT 1";
+    let oldest_bound = "SELECT created_at FROM instruction WHERE ledger_transaction_id IN
+        (SELECT id FROM ledger_transaction WHERE state = 'live') ORDER BY created_at LIMIT 1";
+    let live = "SELECT count(*) FROM ledger_transaction WHERE state = 'live'";
+    let nonce = "SELECT next_nonce FROM signer ORDER BY next_nonce DESC LIMIT 1";
+    let count = |table, sql| Ok::<_, StoreError>(snapshot.value::<i64>(table, sql, [])?.unwrap_or(0).unsigned_abs());
+    let oldest = [oldest_queued, oldest_bound].map(|sql| snapshot.value::<Instant>("instruction", sql, []));
+    let [oldest_queued, oldest_bound] = oldest;
+    Ok(LedgerBacklog {
+        open_transactions: count("ledger_transaction", live)?,
+        queued_instructions: count("instruction", queued)?,
+        oldest_processing_at: oldest_queued?.into_iter().chain(oldest_bound?).min(),
+        next_nonce: count("signer", nonce)?,
+    })
 }
 
 fn live_ledger_transactions(snapshot: &Snapshot<'_>) -> Result<Vec<LiveLedgerTransaction>, StoreError> {

@@ -1,6 +1,7 @@
 //! Opening the database file.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
@@ -10,6 +11,7 @@ use super::migrations::{keep_up, version_of};
 use super::mount::network_file_system;
 use super::pool::Connections;
 use super::writer::SqliteWriter;
+use crate::counts::StoreCounts;
 use crate::error::StoreError;
 use crate::reader::Reader;
 use crate::schema::{MIGRATIONS, Migration, SchemaVersion, Upkeep};
@@ -28,7 +30,7 @@ const WAL_BYTES_KEPT_MAX: i64 = 64 * 1024 * 1024;
 /// Pages in the write-ahead log after which a commit copies them into the database itself. A thread beside the writer has
 /// copied nearly all of them by then; what is left lets the log begin anew, which it never could while commits follow each
 /// other without a pause.
-const WAL_CHECKPOINT_PAGES: i64 = 16_000;
+pub(super) const WAL_CHECKPOINT_PAGES: u64 = 16_000;
 /// Pages that a connection keeps in memory, in KiB.
 const WRITER_CACHE_KIB: i64 = 32 * 1024;
 const READER_CACHE_KIB: i64 = 4 * 1024;
@@ -37,6 +39,7 @@ const READER_CACHE_KIB: i64 = 4 * 1024;
 #[derive(Clone, Debug)]
 pub struct Database {
     file: PathBuf,
+    counts: Arc<StoreCounts>,
 }
 
 impl Database {
@@ -78,7 +81,7 @@ impl Database {
             Upkeep::Refuse | Upkeep::Leave => std::fs::metadata(&file).map(drop),
         }
         .map_err(|error| unreachable(&file, &error))?;
-        Ok(Self { file })
+        Ok(Self { file, counts: Arc::default() })
     }
 
     /// The version of its schema.
@@ -109,7 +112,7 @@ impl Database {
     /// The file cannot be opened.
     pub fn reader(&self, connections: usize) -> Result<Reader, StoreError> {
         let connections = (0..connections.max(1)).map(|_| self.connect_for_reading()).collect::<Result<_, _>>()?;
-        Ok(Reader::of_sqlite(Connections::new(connections)))
+        Ok(Reader::of_sqlite(Connections::new(connections, self.counts.clone())))
     }
 
     /// Writes a copy of the newest commit to a new file. Other processes may go on writing meanwhile.
@@ -138,7 +141,7 @@ impl Database {
         }
         set("synchronous", &"FULL")?;
         set("foreign_keys", &true)?;
-        set("wal_autocheckpoint", &WAL_CHECKPOINT_PAGES)?;
+        set("wal_autocheckpoint", &WAL_CHECKPOINT_PAGES.cast_signed())?;
         set("journal_size_limit", &WAL_BYTES_KEPT_MAX)?;
         Ok(connection)
     }
@@ -150,6 +153,7 @@ impl Database {
     fn connect(&self, access: OpenFlags, cache_kib: i64) -> Result<Connection, StoreError> {
         let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.file, flags).map_err(|e| failure(&e))?;
+        self.counts.connection_opened();
         connection.busy_timeout(BUSY_TIMEOUT).map_err(|e| failure(&e))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
         // Negative: KiB instead of pages.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use domain::credit::{Credit, CreditState};
 use domain::investment::LatestCredit;
@@ -50,6 +51,32 @@ fn b13_a_second_process_is_refused() {
 }
 
 #[test]
+fn b14_a_reading_waits_two_seconds_for_a_connection_and_is_then_refused() {
+    let store = with_market();
+    let reader = database(&store).reader(1).unwrap();
+    let ((held, is_held), (release, is_released)) = (mpsc::channel(), mpsc::channel::<()>());
+    let holder = reader.clone();
+    let holding = std::thread::spawn(move || {
+        holder.run(|_| {
+            held.send(()).unwrap();
+            is_released.recv().unwrap();
+            Ok(())
+        })
+    });
+    is_held.recv().unwrap();
+    let began = Instant::now();
+    assert!(matches!(reader.run(|_| Ok(())), Err(StoreError::Busy)));
+    let waited = began.elapsed();
+    assert!(waited >= Duration::from_millis(1_900) && waited < Duration::from_secs(10), "{waited:?}");
+    release.send(()).unwrap();
+    holding.join().unwrap().unwrap();
+    reader.run(|_| Ok(())).unwrap();
+    let state = reader.state().unwrap();
+    assert_eq!((state.refusals, state.waits), (1, 0));
+    assert!(state.wal_bytes >= state.wal_pending_bytes && state.wal_pending_bytes > 0, "{state:?}");
+}
+
+#[test]
 fn b13_two_writers_take_turns() {
     let mut store = with_market();
     let mut short_command = AnyWriter::Sqlite(Database::open(folder(&store)).unwrap().writer().unwrap());
@@ -72,7 +99,7 @@ fn b11_a_writer_that_must_wait_too_long_is_busy_and_readers_go_on() {
     let mut store = with_market();
     let other = store.sql();
     other.execute_batch("BEGIN IMMEDIATE; UPDATE campaign SET used = 9").unwrap();
-    writer(&store).connection().busy_timeout(std::time::Duration::from_millis(1)).unwrap();
+    writer(&store).connection().busy_timeout(Duration::from_millis(1)).unwrap();
     assert!(matches!(wait(store.writer.load(&Wanted::default())), Err(StoreError::Busy)));
     let seen = store.reader.all_campaigns(None, 10).unwrap();
     assert!(seen.iter().all(|campaign| campaign.used == units(0)), "what is not committed is not seen");

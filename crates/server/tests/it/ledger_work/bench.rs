@@ -25,6 +25,7 @@ use ledger::{
 };
 use server::jobs::{LedgerFault, LedgerParts, LedgerPolicy, LedgerWork};
 use server::keyring::KeyUse;
+use server::meters::LedgerMeters;
 use server::operations::campaign::CreateCampaign;
 use server::operations::credit::OrderCredit;
 use server::operations::document::StoreDocument;
@@ -304,6 +305,7 @@ fn worker(office: &Office, chain: &Arc<Watched>, device: &Arc<Device>, holder: H
             lease: LEASE,
             look_every: Duration::from_secs(1),
         },
+        meters: LedgerMeters::silent(),
         sent: Arc::new(Notify::new()),
         block: Arc::new(Notify::new()),
         standing: office.standing.clone(),

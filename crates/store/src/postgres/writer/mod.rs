@@ -19,6 +19,7 @@ use super::pipeline::Pipeline;
 use super::runtime::EngineRuntime;
 use crate::Writer;
 use crate::book::{Book, Wanted};
+use crate::counts::StoreCounts;
 use crate::day::Kind;
 use crate::error::StoreError;
 use crate::record::Record;
@@ -30,6 +31,7 @@ const AWAIT_COMMITS: &str = "SELECT sequence FROM journal_head FOR UPDATE";
 pub struct PostgresWriter {
     connector: Connector,
     runtime: Arc<EngineRuntime>,
+    counts: Arc<StoreCounts>,
     open: Option<Open>,
     /// What the load after the next commit will want.
     announced: Option<Wanted>,
@@ -62,10 +64,11 @@ impl std::fmt::Debug for PostgresWriter {
 }
 
 impl PostgresWriter {
-    pub(super) const fn new(connector: Connector, runtime: Arc<EngineRuntime>) -> Self {
+    pub(super) const fn new(connector: Connector, runtime: Arc<EngineRuntime>, counts: Arc<StoreCounts>) -> Self {
         Self {
             connector,
             runtime,
+            counts,
             open: None,
             announced: None,
             #[cfg(test)]
@@ -94,7 +97,9 @@ impl PostgresWriter {
     /// The connection, made where there is none or the last was lost.
     async fn open(&mut self) -> Result<&mut Open, StoreError> {
         if self.open.as_ref().is_none_or(|open| open.connection.is_closed()) {
-            self.open = None;
+            if self.open.take().is_some() {
+                self.counts.connection_lost();
+            }
             let connector = self.connector.clone();
             let connection = self.runtime.run(async move { connector.connect().await }).await?;
             let connection = Arc::new(connection);
