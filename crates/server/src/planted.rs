@@ -9,6 +9,8 @@
 pub enum Bug {
     /// A platform's investment is found whoever asks: the access test must see it.
     ForeignInvestment,
+    /// A document that somebody has is looked for once more before it is not found: the timing test must see it.
+    ForeignDocumentSoughtTwice,
     /// An answer is not remembered with its effect: the idempotency test must see it.
     ForgottenAnswer,
     /// Every seventh batch is answered although it was not committed: the kill test must see it.
@@ -23,6 +25,7 @@ impl Bug {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ForeignInvestment => "foreign_investment",
+            Self::ForeignDocumentSoughtTwice => "foreign_document_sought_twice",
             Self::ForgottenAnswer => "forgotten_answer",
             Self::AnswerWithoutCommit => "answer_without_commit",
             Self::NothingSentAgain => "nothing_sent_again",

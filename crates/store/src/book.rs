@@ -22,7 +22,7 @@ use crate::record::{Answer, AnswerKey};
 
 /// What the commands of a batch name. The engine adds what those rows refer to: a campaign's product, an investment's
 /// campaign, product, investor and newest credit, a credit's investment, an instruction's credit, and so on upwards.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Wanted {
     /// By id.
     pub organisations: BTreeSet<OrganisationId>,

@@ -107,6 +107,20 @@ impl Writer for AnyWriter {
         }
     }
 
+    fn loads_ahead(&self) -> bool {
+        match self {
+            Self::Sqlite(writer) => writer.loads_ahead(),
+            Self::Postgres(writer) => writer.loads_ahead(),
+        }
+    }
+
+    fn announce(&mut self, next: Wanted) {
+        match self {
+            Self::Sqlite(writer) => writer.announce(next),
+            Self::Postgres(writer) => writer.announce(next),
+        }
+    }
+
     async fn rollback(&mut self) {
         match self {
             Self::Sqlite(writer) => writer.rollback().await,

@@ -45,6 +45,18 @@ pub trait Writer {
     /// for [`StoreError::CommitUnknown`], which [`Writer::has_committed`] settles.
     fn commit(&mut self, book: &Book, record: &Record) -> impl Future<Output = Result<(), StoreError>>;
 
+    /// Whether the load of the next batch can travel with the commit of this one. An engine that is asked without a round
+    /// trip gains nothing by it.
+    fn loads_ahead(&self) -> bool {
+        false
+    }
+
+    /// Says what the load after the next commit will want, for an engine that loads ahead. That load may want something
+    /// else all the same, or never come.
+    fn announce(&mut self, next: Wanted) {
+        drop(next);
+    }
+
     /// Ends the open database transaction without effect. Does nothing where none is open.
     fn rollback(&mut self) -> impl Future<Output = ()>;
 

@@ -64,10 +64,28 @@ impl<W: Writer> Batches<W> {
     }
 
     /// Works off a batch. A batch that the engine refuses is halved, so that one command cannot hurt its neighbours.
-    pub async fn process(&mut self, batch: Vec<Box<dyn Work>>) {
+    ///
+    /// Where the engine loads ahead, the next batch is what `gather` finds waiting when this one is about to be committed,
+    /// and its load travels with the commit. It is given back, to be worked off next.
+    pub async fn process(
+        &mut self,
+        batch: Vec<Box<dyn Work>>,
+        mut gather: impl FnMut() -> Vec<Box<dyn Work>>,
+    ) -> Vec<Box<dyn Work>> {
+        let mut next = Vec::new();
         let mut open = vec![batch];
         while let Some(mut batch) = open.pop() {
-            match self.attempt(&mut batch).await {
+            let is_last = open.is_empty();
+            let mut before_commit = || {
+                if !is_last {
+                    return None;
+                }
+                if next.is_empty() {
+                    next = gather();
+                }
+                (!next.is_empty()).then(|| wanted_by(&next))
+            };
+            match self.attempt(&mut batch, &mut before_commit).await {
                 Ok(()) => settle_all(batch, Ok(())),
                 Err(Undecided::Broken(index)) => {
                     batch.remove(index).settle(Err(DeskError::Failed));
@@ -96,14 +114,19 @@ impl<W: Writer> Batches<W> {
                 }
             }
         }
+        next
     }
 
-    async fn attempt(&mut self, batch: &mut [Box<dyn Work>]) -> Result<(), Undecided> {
+    async fn attempt(
+        &mut self,
+        batch: &mut [Box<dyn Work>],
+        before_commit: &mut impl FnMut() -> Option<Wanted>,
+    ) -> Result<(), Undecided> {
         let batch_id = BatchId::new(uuid::Builder::from_random_bytes(self.entropy.bytes()).into_uuid());
         let mut waits_ms = BUSY_WAITS_MS.iter();
         let mut is_in_doubt = false;
         loop {
-            let Err(undecided) = self.attempt_once(batch, batch_id, &mut is_in_doubt).await else { return Ok(()) };
+            let Err(undecided) = self.attempt_once(batch, batch_id, &mut is_in_doubt, before_commit).await else { return Ok(()) };
             self.writer.rollback().await;
             let may_pass = match &undecided {
                 Undecided::Store(StoreError::Busy | StoreError::Conflict(_)) => true,
@@ -131,14 +154,11 @@ impl<W: Writer> Batches<W> {
         batch: &mut [Box<dyn Work>],
         batch_id: BatchId,
         is_in_doubt: &mut bool,
+        before_commit: &mut impl FnMut() -> Option<Wanted>,
     ) -> Result<(), Undecided> {
-        let newest = batch.iter().map(|work| work.now()).max().unwrap_or(Instant::from_micros(0));
-        let mut wanted = Wanted { answers_day: day_of(newest), ..Wanted::default() };
-        for work in batch.iter() {
-            work.want(&mut wanted);
-        }
+        let wanted = wanted_by(batch);
         let book = self.writer.load(&wanted).await.map_err(Undecided::Store)?;
-        let decided = self.decide(batch, book, Record::new(batch_id, day_of(newest)))?;
+        let decided = self.decide(batch, book, Record::new(batch_id, wanted.answers_day))?;
         if Bug::AnswerWithoutCommit.is_planted() && self.counts.commits.fetch_add(1, Ordering::Relaxed) % 7 == 6 {
             self.writer.rollback().await;
             return Ok(());
@@ -148,6 +168,11 @@ impl<W: Writer> Batches<W> {
             self.writer.rollback().await;
             self.counts.commands.fetch_add(batch.len() as u64, Ordering::Relaxed);
             return Ok(());
+        }
+        if self.writer.loads_ahead()
+            && let Some(next) = before_commit()
+        {
+            self.writer.announce(next);
         }
         match self.writer.commit(&decided.book, &decided.record).await {
             Ok(()) => {}
@@ -256,6 +281,16 @@ impl<W: Writer> Batches<W> {
         subject_keys.insert(subject, key);
         Some(key)
     }
+}
+
+/// What the commands of a batch name. The newest of them says which day it is.
+fn wanted_by(batch: &[Box<dyn Work>]) -> Wanted {
+    let newest = batch.iter().map(|work| work.now()).max().unwrap_or(Instant::from_micros(0));
+    let mut wanted = Wanted { answers_day: day_of(newest), ..Wanted::default() };
+    for work in batch {
+        work.want(&mut wanted);
+    }
+    wanted
 }
 
 type Ran = std::thread::Result<Result<Option<ToRemember>, crate::operations::Refused>>;

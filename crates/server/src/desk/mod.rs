@@ -224,26 +224,28 @@ async fn serve<W: Writer>(
     mut requests: mpsc::Receiver<Box<dyn Work>>,
     mut background: mpsc::Receiver<Box<dyn Work>>,
 ) {
+    let mut next = Vec::new();
     loop {
-        let first = tokio::select! {
-            biased;
-            Some(work) = requests.recv() => work,
-            Some(work) = background.recv() => work,
-            else => break,
-        };
-        let batch = gather(first, &mut requests, &mut background);
-        batches.process(batch).await;
+        if next.is_empty() {
+            let first = tokio::select! {
+                biased;
+                Some(work) = requests.recv() => work,
+                Some(work) = background.recv() => work,
+                else => break,
+            };
+            next = gather(vec![first], &mut requests, &mut background);
+        }
+        next = batches.process(next, || gather(Vec::new(), &mut requests, &mut background)).await;
     }
 }
 
 /// Takes what waits, up to the limits of a batch. Requests come first, but for the places kept for background work.
 fn gather(
-    first: Box<dyn Work>,
+    mut batch: Vec<Box<dyn Work>>,
     requests: &mut mpsc::Receiver<Box<dyn Work>>,
     background: &mut mpsc::Receiver<Box<dyn Work>>,
 ) -> Vec<Box<dyn Work>> {
-    let mut size_bytes = first.size_bytes();
-    let mut batch = vec![first];
+    let mut size_bytes: usize = batch.iter().map(|work| work.size_bytes()).sum();
     let kept = BACKGROUND_COMMANDS_MIN.min(background.len());
     for (queue, commands_max) in [(requests, BATCH_COMMANDS_MAX - kept), (background, BATCH_COMMANDS_MAX)] {
         while batch.len() < commands_max && size_bytes < BATCH_BYTES_MAX {

@@ -215,7 +215,7 @@ impl Bench {
             batch.push(Box::new(submission));
             answers.push(answer);
         }
-        self.batches.process(batch).await;
+        self.batches.process(batch, Vec::new).await;
         answers.into_iter().map(|mut answer| answer.try_recv().expect("nobody is forgotten")).collect()
     }
 

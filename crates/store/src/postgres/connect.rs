@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::failure::{not_connected, unreachable};
@@ -20,8 +20,6 @@ use crate::schema::{MIGRATIONS, Migration, SchemaVersion, Upkeep};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a reader waits for a connection when all are in use.
-const WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long sent bytes may stay unacknowledged before the connection counts as lost.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
@@ -90,9 +88,9 @@ impl Database {
     }
 
     /// A connection of its own that may take its time.
-    pub(super) fn connect_for_migration(&self) -> Result<Object, StoreError> {
-        let pool = self.pool(MIGRATION_OPTIONS, 1)?;
-        self.runtime.wait(async move { connection_of(&pool).await })
+    pub(super) fn connect_for_migration(&self) -> Result<Connection, StoreError> {
+        let connector = self.connector(MIGRATION_OPTIONS)?;
+        self.runtime.wait(async move { connector.connect().await })
     }
 
     /// What waits for the server.
@@ -115,7 +113,7 @@ impl Database {
     /// # Errors
     /// The machine's certificates cannot be read.
     pub fn writer(&self) -> Result<PostgresWriter, StoreError> {
-        Ok(PostgresWriter::new(self.pool(WRITER_OPTIONS, 1)?, self.runtime.clone()))
+        Ok(PostgresWriter::new(self.connector(WRITER_OPTIONS)?, self.runtime.clone()))
     }
 
     /// A reader with so many connections, at least one.
@@ -123,8 +121,8 @@ impl Database {
     /// # Errors
     /// The machine's certificates cannot be read.
     pub fn reader(&self, connections: usize) -> Result<Reader, StoreError> {
-        let pool = self.pool(READER_OPTIONS, connections.max(1))?;
-        Ok(Reader::of_postgres(Sessions::new(pool, self.runtime.clone())))
+        let connector = self.connector(READER_OPTIONS)?;
+        Ok(Reader::of_postgres(Sessions::new(&connector, connections.max(1))?))
     }
 
     /// A reader of the state as it is now, which stays as it is however long it is read.
@@ -132,29 +130,55 @@ impl Database {
     /// # Errors
     /// The server cannot be reached.
     pub fn frozen_reader(&self) -> Result<Reader, StoreError> {
-        let pool = self.pool(READER_OPTIONS, 1)?;
-        Ok(Reader::of_postgres(Sessions::frozen(&pool, self.runtime.clone())?))
+        Ok(Reader::of_postgres(Sessions::frozen(self.connector(READER_OPTIONS)?)?))
     }
 
-    fn pool(&self, options: &str, connections: usize) -> Result<Pool, StoreError> {
+    fn connector(&self, options: &str) -> Result<Connector, StoreError> {
         let mut config = (*self.config).clone();
         let options = config.get_options().map_or_else(|| options.to_owned(), |own| format!("{own} {options}"));
         config.options(options);
-        let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = if config.get_ssl_mode() == SslMode::Require {
-            Manager::from_config(config, encryption()?, how)
-        } else {
-            Manager::from_config(config, NoTls, how)
-        };
-        let pool = Pool::builder(manager).max_size(connections).runtime(Runtime::Tokio1).wait_timeout(Some(WAIT_MAX));
-        let pool = pool.create_timeout(Some(CONNECT_TIMEOUT)).recycle_timeout(Some(CONNECT_TIMEOUT));
-        pool.build().map_err(|error| StoreError::Engine(error.to_string()))
+        let encryption = if config.get_ssl_mode() == SslMode::Require { Some(encryption()?) } else { None };
+        Ok(Connector { config, encryption })
     }
 }
 
-/// A connection of a pool, made where none is idle.
-pub(super) async fn connection_of(pool: &Pool) -> Result<Object, StoreError> {
-    pool.get().await.map_err(|error| not_connected(&error))
+/// A connection, with the statements that were prepared on it. It ends when it is dropped.
+pub(super) type Connection = deadpool_postgres::ClientWrapper;
+
+/// Makes connections of one kind.
+#[derive(Clone)]
+pub(super) struct Connector {
+    config: Config,
+    encryption: Option<MakeRustlsConnect>,
+}
+
+impl Connector {
+    /// A new connection, which is driven by the runtime that this runs on.
+    pub(super) async fn connect(&self) -> Result<Connection, StoreError> {
+        let connected = async {
+            match &self.encryption {
+                Some(encryption) => connect(&self.config, encryption.clone()).await,
+                None => connect(&self.config, NoTls).await,
+            }
+        };
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connected).await;
+        connected.unwrap_or_else(|_| Err(unreachable("a connection took too long to be made")))
+    }
+}
+
+async fn connect<T>(config: &Config, encryption: T) -> Result<Connection, StoreError>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Send + 'static,
+    T::TlsConnect: TlsConnect<Socket, Stream = T::Stream>,
+{
+    let (client, connection) = config.connect(encryption).await.map_err(|error| not_connected(&error))?;
+    let driven = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to the database was lost");
+        }
+    });
+    Ok(Connection::new(client, driven))
 }
 
 /// Neither silently in the clear across a network, nor a certificate asked of this machine's own server.

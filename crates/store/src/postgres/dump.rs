@@ -5,14 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use deadpool_postgres::Object;
 use futures_util::{SinkExt, StreamExt};
 use tokio_postgres::CopyInSink;
 use tokio_postgres::binary_copy::{BinaryCopyOutRow, BinaryCopyOutStream};
 use tokio_postgres::types::Type;
 
 use super::cells::{EPOCH_MICROS, Raw};
-use super::connect::Database;
+use super::connect::{Connection, Database};
 use super::failure::of_table;
 use super::migrations::{LOCK, record_step};
 use super::sessions::Session;
@@ -55,7 +54,7 @@ pub(crate) fn kind_of(name: &str) -> Option<ColumnType> {
     }
 }
 
-impl Session {
+impl Session<'_> {
     /// Gives the cells of every row of a table to `take`.
     pub(crate) fn each_field(&self, table: &DumpedTable, take: TakeFields<'_>) -> Result<(), StoreError> {
         let copy = format!("COPY ({}) TO STDOUT (FORMAT binary)", table.select("COLLATE \"C\""));
@@ -145,7 +144,7 @@ fn put_cell(field: Field<'_>, type_name: &str, out: &mut BytesMut) -> Option<()>
 #[derive(Debug)]
 pub(crate) struct Load {
     database: Database,
-    connection: Arc<Object>,
+    connection: Arc<Connection>,
     /// How the foreign keys are made again.
     references: Vec<String>,
 }
@@ -165,7 +164,7 @@ impl Load {
 
     fn wait<T: Send + 'static, F: Future<Output = Result<T, StoreError>> + Send + 'static>(
         &self,
-        ask: impl FnOnce(Arc<Object>) -> F,
+        ask: impl FnOnce(Arc<Connection>) -> F,
     ) -> Result<T, StoreError> {
         self.database.runtime().wait(ask(self.connection.clone()))
     }

@@ -32,7 +32,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn investor(&self, platform_id: OrganisationId, id: InvestorId) -> Result<Option<Investor>, StoreError> {
-        self.run(|snapshot| visible_investor(snapshot, platform_id, id))
+        self.run_at_once(|snapshot| visible_investor(snapshot, platform_id, id))
     }
 
     /// An investor's personal data, sealed under the investor's key. Ask [`Reader::investor`] first whether the caller
@@ -42,7 +42,7 @@ impl Reader {
     /// As [`Reader::client`].
     pub fn person(&self, id: InvestorId) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = "SELECT sealed FROM investor_person WHERE investor_id = ?";
-        self.run(|snapshot| snapshot.value("investor_person", sql, [id.uuid().into()]))
+        self.run_at_once(|snapshot| snapshot.value("investor_person", sql, [id.uuid().into()]))
     }
 
     /// An investor's key, wrapped; `None` where the person is erased.
@@ -51,7 +51,7 @@ impl Reader {
     /// As [`Reader::client`].
     pub fn wrapped_key(&self, id: InvestorId) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = "SELECT wrapped FROM subject_key WHERE investor_id = ?";
-        self.run(|snapshot| snapshot.value("subject_key", sql, [id.uuid().into()]))
+        self.run_at_once(|snapshot| snapshot.value("subject_key", sql, [id.uuid().into()]))
     }
 
     /// The keys of investors, wrapped; nothing for those whose person is erased.
@@ -101,7 +101,7 @@ impl Reader {
         let condition = Condition::with_id("id = ?", id.uuid())
             .and_id("investor_id = ?", investor_id.uuid())
             .and_id("platform_id = ?", platform_id.uuid());
-        self.run(|snapshot| List::of(condition).single(snapshot))
+        self.run_at_once(|snapshot| List::of(condition).single(snapshot))
     }
 }
 

@@ -15,6 +15,7 @@ use super::page::{Index, List};
 use super::snapshot::Snapshot;
 use crate::error::StoreError;
 use crate::queries::{InvestmentFilter, Page, PageRequest, Viewer};
+use crate::rows::Decode as _;
 
 /// Investments whose signed documents are read at once.
 const INVESTMENTS_AT_ONCE_MAX: usize = super::snapshot::IDS_MAX;
@@ -43,12 +44,21 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn investment(&self, viewer: Viewer, id: InvestmentId) -> Result<Option<Investment>, StoreError> {
-        self.run(|snapshot| {
-            let Some(mut investment) = single(viewer, id).single::<Investment>(snapshot)? else {
-                return Ok(None);
-            };
-            read_signed_documents(snapshot, std::slice::from_mut(&mut investment))?;
-            Ok(Some(investment))
+        self.run_at_once(|snapshot| {
+            let list = single(viewer, id);
+            // What was signed finds nothing where the investment is not found.
+            let of_list = list.query_below::<SignedDocument, Investment>(snapshot, "investment_id", "position");
+            let queries = [list.single_query::<Investment>(snapshot), of_list];
+            let (mut found, mut documents): (Option<Investment>, Vec<SignedDocument>) = (None, Vec::new());
+            snapshot.each_of(&queries, &mut |place, row| {
+                if place == 0 {
+                    found = Some(Investment::read(&row)?);
+                } else {
+                    documents.push(SignedDocument::read(&row)?);
+                }
+                Ok(())
+            })?;
+            Ok(found.map(|investment| Investment { signed_documents: documents, ..investment }))
         })
     }
 
@@ -102,7 +112,7 @@ impl Reader {
         let condition = Condition::with_id("id = ?", id.uuid())
             .and_id("investment_id = ?", investment_id.uuid())
             .and_id("platform_id = ?", platform_id.uuid());
-        self.run(|snapshot| List::of(condition).single(snapshot))
+        self.run_at_once(|snapshot| List::of(condition).single(snapshot))
     }
 }
 

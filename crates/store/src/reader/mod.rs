@@ -13,7 +13,7 @@ mod tenants;
 mod verify;
 mod work;
 
-pub(crate) use snapshot::{Scalar, Snapshot, TakeRow, Value, head_of, journal_head};
+pub(crate) use snapshot::{Query, Scalar, Snapshot, TakeRow, Value, head_of, journal_head};
 
 use crate::error::StoreError;
 use crate::{postgres, sqlite};
@@ -48,6 +48,18 @@ impl Reader {
         match &self.engine {
             Engine::Sqlite(connections) => connections.run(|connection| read(&Snapshot::Sqlite(connection))),
             Engine::Postgres(sessions) => sessions.run(|session| read(&Snapshot::Postgres(session))),
+        }
+    }
+
+    /// Reads what can be asked at once: one query, or several that do not depend on each other's answers. Whoever asks
+    /// again is refused.
+    ///
+    /// # Errors
+    /// As [`Reader::run`].
+    pub(crate) fn run_at_once<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(connections) => connections.run(|connection| read(&Snapshot::Sqlite(connection))),
+            Engine::Postgres(sessions) => sessions.run_at_once(|session| read(&Snapshot::Postgres(session))),
         }
     }
 }

@@ -10,7 +10,7 @@ use domain::product::{Issuer, Listing, Product};
 use domain::wallet::Wallet;
 
 use super::condition::Condition;
-use super::snapshot::{Snapshot, Value};
+use super::snapshot::{Query, Snapshot, Value};
 use crate::error::StoreError;
 use crate::queries::{From, PAGE_ROWS_MAX, Page, PageRequest, Position};
 use crate::rows::{Decode, Table};
@@ -69,9 +69,23 @@ impl List {
 
     /// The first row, for an object that is looked up as a list of one.
     pub(super) fn single<T: Decode>(&self, snapshot: &Snapshot<'_>) -> Result<Option<T>, StoreError> {
-        let (columns, source) = (T::COLUMNS.list(), self.source::<T>(snapshot));
+        let Query { sql, parameters, .. } = self.single_query::<T>(snapshot);
+        snapshot.first(&sql, parameters)
+    }
+
+    /// The question for the first row.
+    pub(super) fn single_query<T: Table>(&self, snapshot: &Snapshot<'_>) -> Query {
+        let (columns, source, table) = (T::COLUMNS.list(), self.source::<T>(snapshot), T::COLUMNS.table);
         let sql = format!("SELECT {columns} FROM {source} WHERE {} LIMIT 1", self.condition.text());
-        snapshot.first(&sql, self.condition.parameters())
+        Query { table, sql, parameters: self.condition.parameters() }
+    }
+
+    /// The question for the rows of another table that refer to the row of a list of one by a column, in an order.
+    pub(super) fn query_below<B: Table, T: Table>(&self, snapshot: &Snapshot<'_>, column: &str, order: &str) -> Query {
+        let (columns, table, source) = (B::COLUMNS.list(), B::COLUMNS.table, self.source::<T>(snapshot));
+        let found = format!("SELECT id FROM {source} WHERE {}", self.condition.text());
+        let sql = format!("SELECT {columns} FROM {table} WHERE {column} = ({found}) ORDER BY {order}");
+        Query { table, sql, parameters: self.condition.parameters() }
     }
 
     /// A page, the rows counted.

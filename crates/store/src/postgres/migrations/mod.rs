@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Object;
-
+use super::connect::Connection;
 use super::failure::of_table;
 use crate::error::StoreError;
 use crate::schema::{Migration, SchemaVersion, Upkeep};
@@ -30,7 +29,7 @@ const RECORD: &str = "INSERT INTO schema_version (version, compatible_from) VALU
 ///
 /// # Errors
 /// The schema is too new, or older and to be refused; a table stayed locked; the server failed.
-pub(super) async fn keep_up(mut connection: Object, migrations: &[Migration], upkeep: Upkeep) -> Result<(), StoreError> {
+pub(super) async fn keep_up(mut connection: Connection, migrations: &[Migration], upkeep: Upkeep) -> Result<(), StoreError> {
     let mut tries = 0;
     loop {
         let found = version_of(&connection).await?;
@@ -46,7 +45,7 @@ pub(super) async fn keep_up(mut connection: Object, migrations: &[Migration], up
     }
 }
 
-async fn make_step(connection: &mut Object, found: SchemaVersion, next: Migration) -> Result<(), StoreError> {
+async fn make_step(connection: &mut Connection, found: SchemaVersion, next: Migration) -> Result<(), StoreError> {
     let step = connection.transaction().await.map_err(|error| failed(&error))?;
     step.batch_execute(LOCK).await.map_err(|error| failed(&error))?;
     if version_of(step.client()).await? == found {
