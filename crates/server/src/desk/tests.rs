@@ -49,6 +49,9 @@ struct Engine {
     batch_ids_seen: BTreeSet<Uuid>,
     loads: usize,
     rollbacks: usize,
+    /// Whether it wants to know what the next batch wants, and what it was told.
+    loads_ahead: bool,
+    announced: Vec<Wanted>,
 }
 
 /// Each commit takes a permit, so that a test can hold it up.
@@ -118,6 +121,14 @@ impl Writer for Scripted {
                 Ending::LostBefore | Ending::LostAfter | Ending::LostThenCommitted => Err(StoreError::CommitUnknown),
             }
         })
+    }
+
+    fn loads_ahead(&self) -> bool {
+        self.engine(|engine| engine.loads_ahead)
+    }
+
+    fn announce(&mut self, next: Wanted) {
+        self.engine(|engine| engine.announced.push(next));
     }
 
     async fn rollback(&mut self) {
@@ -208,13 +219,7 @@ impl Bench {
 
     /// Works off one batch, and gives every command's answer: how many values it found, or why it came to nothing.
     async fn process(&mut self, commands: Vec<Command<Step>>) -> Vec<Result<Reply<usize>, DeskError>> {
-        let mut batch: Vec<Box<dyn Work>> = Vec::new();
-        let mut answers: Vec<Answer> = Vec::new();
-        for command in commands {
-            let (submission, answer) = Submission::new(command);
-            batch.push(Box::new(submission));
-            answers.push(answer);
-        }
+        let (batch, answers) = submitted(commands);
         self.batches.process(batch, Vec::new).await;
         answers.into_iter().map(|mut answer| answer.try_recv().expect("nobody is forgotten")).collect()
     }
@@ -222,6 +227,18 @@ impl Bench {
     async fn put(&mut self, count: u32) -> Vec<Result<(), DeskError>> {
         self.process((0..count).map(|value| command(Act::Put, value)).collect()).await.into_iter().map(done).collect()
     }
+}
+
+/// Commands as a batch, and where their answers come.
+fn submitted(commands: Vec<Command<Step>>) -> (Vec<Box<dyn Work>>, Vec<Answer>) {
+    let mut batch: Vec<Box<dyn Work>> = Vec::new();
+    let mut answers: Vec<Answer> = Vec::new();
+    for command in commands {
+        let (submission, answer) = Submission::new(command);
+        batch.push(Box::new(submission));
+        answers.push(answer);
+    }
+    (batch, answers)
 }
 
 fn command(act: Act, value: u32) -> Command<Step> {
@@ -334,6 +351,25 @@ async fn a_command_that_panics_or_contradicts_itself_fails_alone() {
         assert_eq!(answers, [Ok(()), Ok(()), Err(DeskError::Failed), Ok(()), Ok(())], "{act:?}");
         assert_eq!(bench.writer.committed(), [[0, 1, 3, 4]], "{act:?}: still one commit");
     }
+}
+
+/// Value 1 is refused, so that the batch is worked off in parts: nothing is announced between them, and the order of arrival
+/// stays.
+#[tokio::test]
+async fn what_waits_is_announced_with_the_commit_of_the_last_part_and_worked_off_next() {
+    let mut bench = Bench::new(&[]);
+    bench.writer.engine(|engine| (engine.refused, engine.loads_ahead) = (Some(1), true));
+    let keys = |values: std::ops::Range<u32>| values.map(|value| keyed(value, &format!("key-{value}"), 1)).collect();
+    let (first, _) = submitted(keys(0..4));
+    let (second, _) = submitted(keys(4..6));
+    let mut waiting = vec![second];
+    let next = bench.batches.process(first, || waiting.pop().unwrap_or_default()).await;
+    assert_eq!(bench.writer.committed(), [vec![0], vec![2, 3]]);
+    let announced = bench.writer.engine(|engine| engine.announced.clone());
+    let told = |wanted: &Wanted| wanted.answers.iter().map(|key| key.key.clone()).collect::<Vec<_>>();
+    assert_eq!(announced.iter().map(told).collect::<Vec<_>>(), [["key-4", "key-5"], ["key-4", "key-5"]]);
+    assert!(bench.batches.process(next, Vec::new).await.is_empty());
+    assert_eq!(bench.writer.committed(), [vec![0], vec![2, 3], vec![4, 5]]);
 }
 
 #[tokio::test]

@@ -13,10 +13,10 @@ ALTER TABLE investment
 
 -- Refuses a statement that found fewer rows than it should: one of them changed since it was loaded. It is asked in the
 -- database, so that a COMMIT can be sent without waiting to hear how many rows each statement found.
-CREATE FUNCTION require_rows(found bigint, expected bigint) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION require_rows(rows_found bigint, rows_expected bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    IF found <> expected THEN
-        RAISE EXCEPTION 'only % of % rows are as they were loaded', found, expected USING ERRCODE = 'SC001';
+    IF rows_found <> rows_expected THEN
+        RAISE EXCEPTION 'only % of % rows are as they were loaded', rows_found, rows_expected USING ERRCODE = 'SC001';
     END IF;
 END
 $$;
