@@ -10,7 +10,6 @@ use domain::wallet::EvmAddress;
 use uuid::Uuid;
 
 use super::super::cells::{ColumnCells, Parameter};
-use super::super::connect::Connection;
 use super::super::pipeline::{BoxedParameter, Pipeline, Slot};
 use super::load::Named;
 use super::sets::boxed;
@@ -232,7 +231,7 @@ pub(super) fn status_waiting() -> BoxedParameter {
 
 /// How the server works off every look-up by an array of keys, one text each.
 #[cfg(test)]
-pub(super) async fn plans(connection: &Connection) -> Vec<String> {
+pub(super) async fn plans(connection: &super::super::connect::Connection) -> Vec<String> {
     let signers = look_up::<domain::ledger_transaction::Signer>("address", "bytea");
     let by_id = [
         look_up::<domain::product::Product>("id", "uuid"),
