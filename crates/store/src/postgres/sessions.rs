@@ -10,13 +10,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
-
 use super::cells::Parameter;
 use super::connect::{Connection, Connector};
 use super::failure::of_table;
 use super::migrations::version_of;
 use super::pipeline::{Answers, BoxedParameter, Pipeline, Slot};
+use super::runtime::Driver;
 use crate::error::StoreError;
 use crate::reader::{Query, TakeRow, Value};
 use crate::schema::SchemaVersion;
@@ -51,7 +50,7 @@ struct Pool {
 
 /// A connection, made when it is first needed and again whenever it is lost, and what drives it while somebody waits.
 struct Link {
-    runtime: Runtime,
+    driver: Driver,
     connector: Connector,
     connection: RefCell<Option<Arc<Connection>>>,
 }
@@ -167,7 +166,7 @@ impl Session<'_> {
         &self,
         ask: impl FnOnce(Arc<Connection>) -> F + Send,
     ) -> Result<T, StoreError> {
-        self.link.wait(self.extent != Extent::Frozen, ask)
+        self.link.wait(self.extent != Extent::Frozen && !self.has_asked.get(), ask)
     }
 
     /// Executes a statement in the database transaction that is open.
@@ -192,9 +191,7 @@ impl Drop for Session<'_> {
 
 impl Link {
     fn new(connector: Connector) -> Result<Self, StoreError> {
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| StoreError::Engine(error.to_string()))?;
-        Ok(Self { runtime, connector, connection: RefCell::new(None) })
+        Ok(Self { driver: Driver::new()?, connector, connection: RefCell::new(None) })
     }
 
     fn ask_queries(
@@ -253,8 +250,7 @@ impl Link {
         }
         let connection = self.connection.borrow().clone();
         let connection = connection.ok_or_else(|| StoreError::Unreachable("there is no connection".to_owned()))?;
-        let runtime = &self.runtime;
-        blocking(|| runtime.block_on(ask(connection)))
+        self.driver.wait(|| ask(connection))
     }
 
     /// Makes a connection where there is none; whether there was one.
@@ -262,8 +258,8 @@ impl Link {
         if self.connection.borrow().as_ref().is_some_and(|connection| !connection.is_closed()) {
             return Ok(true);
         }
-        let (runtime, connector) = (&self.runtime, &self.connector);
-        let connection = blocking(|| runtime.block_on(connector.connect()))?;
+        let connector = &self.connector;
+        let connection = self.driver.wait(|| connector.connect())?;
         self.connection.replace(Some(Arc::new(connection)));
         Ok(false)
     }
@@ -272,26 +268,16 @@ impl Link {
     fn send(&self, sql: &str) {
         let connection = self.connection.borrow();
         let Some(connection) = connection.as_ref() else { return };
-        let runtime = &self.runtime;
-        blocking(|| {
-            runtime.block_on(async {
-                let mut sent = pin!(connection.batch_execute(sql));
-                poll_fn(|cx| Poll::Ready(sent.as_mut().poll(cx).is_ready())).await;
-                // The connection's own task puts it on the wire.
-                tokio::task::yield_now().await;
-            });
+        let sent = self.driver.wait(|| async {
+            let mut sent = pin!(connection.batch_execute(sql));
+            poll_fn(|cx| Poll::Ready(sent.as_mut().poll(cx).is_ready())).await;
+            // The connection's own task puts it on the wire.
+            tokio::task::yield_now().await;
+            Ok(())
         });
-    }
-}
-
-/// Does what blocks the thread and drives a runtime, also where the thread belongs to another runtime.
-fn blocking<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Err(_) => work(),
-        Ok(RuntimeFlavor::CurrentThread) => {
-            std::thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        if let Err(error) = sent {
+            tracing::debug!(%error, "a read transaction was not ended: its connection is closed");
         }
-        Ok(_) => tokio::task::block_in_place(work),
     }
 }
 
