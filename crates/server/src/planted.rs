@@ -15,6 +15,12 @@ pub enum Bug {
     AnswerWithoutCommit,
     /// Stored bytes are not sent again after a crash: the kill test must see it.
     NothingSentAgain,
+    /// Answers are sent before the commit: the kills under load must see it.
+    AnswerBeforeCommit,
+    /// The remembered answer is stored in a commit of its own, after the effect: the kills under load must see it.
+    KeyOutsideCommit,
+    /// A batch whose commit was not answered is run again as another batch: the cut commit must see it.
+    BlindRerun,
 }
 
 impl Bug {
@@ -26,6 +32,9 @@ impl Bug {
             Self::ForgottenAnswer => "forgotten_answer",
             Self::AnswerWithoutCommit => "answer_without_commit",
             Self::NothingSentAgain => "nothing_sent_again",
+            Self::AnswerBeforeCommit => "answer_before_commit",
+            Self::KeyOutsideCommit => "key_outside_commit",
+            Self::BlindRerun => "blind_rerun",
         }
     }
 

@@ -21,6 +21,7 @@ use crate::desk::{Desk, DeskThread, ProgramFault};
 use crate::directory::ClientDirectory;
 use crate::documents::DocumentFolder;
 use crate::entropy::{Entropy, NoEntropy};
+use crate::fence::{self, WentBack};
 use crate::http::listener::{self, ListenerLimits};
 use crate::http::{Counter, Doors, Furnishing, router};
 use crate::jobs::{LedgerParts, LedgerPolicy, LedgerWork, head, produce, refresh};
@@ -107,6 +108,9 @@ pub enum StartFault {
     /// Sealed settings cannot be read: the data folder belongs to another key.
     #[error("the data folder was written with another key")]
     OtherKey,
+    /// The database lies behind what this instance has committed: an older copy, or a standby that missed commits.
+    #[error(transparent)]
+    WentBack(#[from] WentBack),
     /// The token contract does not appear on the ledger.
     #[error("the token contract does not appear on the ledger")]
     NoToken,
@@ -159,6 +163,9 @@ impl Office {
         let archive = Arc::new(database.reader(READERS)?);
         // Asked before anything is written: entries made with another key could never be checked.
         read_inhabitants(&archive, &keyring)?;
+        if let Ok(kept) = head::read(&head::default_path(data), &keyring) {
+            fence::holds(&archive, kept)??;
+        }
         let clock = Clock::ahead_by(read_clock(&archive)?);
         let (desk, desk_thread) = Desk::open(database.writer()?, keyring.clone(), entropy).map_err(at("the desk"))?;
         Ok(Self { keyring, archive, clock, desk, standing: Standing::default(), desk_thread })
@@ -229,6 +236,12 @@ impl Running {
             tasks.push(serve_ledger(address, chain, stopped).await?);
         }
         Ok(Self { address, office, chain, inhabitants, head_path, stop, tasks, _lock: lock })
+    }
+
+    /// Waits until a disk fails. Then the process must end without writing anything more, and so without
+    /// [`Running::stop`].
+    pub async fn broken_down(&self) {
+        self.office.desk.breakdown().reported().await;
     }
 
     /// Stops in order: no new requests, running ones finish, background work hands back, the desk answers and closes.
@@ -305,7 +318,7 @@ fn spawn_ledger_work(
         block: block.clone(),
         standing: office.standing.clone(),
     });
-    let blocks = produce::run(chain, sent, block, stopped.clone());
+    let blocks = produce::run(chain, sent, block, office.desk.breakdown(), stopped.clone());
     vec![tokio::spawn(work.run(stopped.clone())), tokio::spawn(blocks)]
 }
 

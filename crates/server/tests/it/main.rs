@@ -14,6 +14,7 @@ mod credits;
 mod demo;
 mod desk;
 mod documents;
+mod faults;
 mod guide;
 mod health;
 mod idempotency;
