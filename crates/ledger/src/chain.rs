@@ -167,6 +167,9 @@ pub enum ChainError {
     /// The embedded chain's own files failed or are damaged.
     #[error("the embedded chain cannot be read or written: {0}")]
     Storage(String),
+    /// A sync of the embedded chain's file failed: what the file holds is not certain until it is opened again.
+    #[error("the embedded chain could not be synced: {0}")]
+    SyncFailed(String),
 }
 
 /// An EVM chain.

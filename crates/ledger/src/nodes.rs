@@ -254,7 +254,8 @@ const fn rank_of(error: &ChainError) -> u8 {
         | ChainError::Disagreement(_)
         | ChainError::StateNotHeld(_)
         | ChainError::Invalid(_)
-        | ChainError::Storage(_) => 1,
+        | ChainError::Storage(_)
+        | ChainError::SyncFailed(_) => 1,
     }
 }
 

@@ -70,7 +70,11 @@ impl SendOutcome {
             Err(ChainError::Refused { refusal, .. }) => refusal.outcome(),
             Err(ChainError::ForeignChain { .. } | ChainError::FinalityBroken { .. } | ChainError::Invalid(_)) => Self::Inspect,
             Err(
-                ChainError::Unreachable(_) | ChainError::Disagreement(_) | ChainError::StateNotHeld(_) | ChainError::Storage(_),
+                ChainError::Unreachable(_)
+                | ChainError::Disagreement(_)
+                | ChainError::StateNotHeld(_)
+                | ChainError::Storage(_)
+                | ChainError::SyncFailed(_),
             ) => Self::Unanswered,
         }
     }

@@ -15,6 +15,7 @@ use store::{Database, Upkeep};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::backup::{BackupOrder, RestoreOrder, back_up, restore};
+use crate::breakdown::EXIT_DISK_FAILED;
 use crate::desk::QUEUE_COMMANDS_MAX;
 use crate::handout::Handout;
 use crate::http::{CALLS_PER_SECOND, Doors, openapi_document};
@@ -282,7 +283,7 @@ async fn run_sandbox(args: SandboxArgs) -> Result<ExitCode, Failure> {
     let (running, handout) = start_sandbox(&args).await?;
     println!("Scrip sandbox on {}   docs: {}/docs   data: {}", handout.url, handout.url, args.serve.data.data.display());
     println!("{}", serde_json::to_string_pretty(&handout)?);
-    until_stopped().await?;
+    until_over(&running).await?;
     running.stop().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -290,7 +291,7 @@ async fn run_sandbox(args: SandboxArgs) -> Result<ExitCode, Failure> {
 async fn run_serve(args: ServeArgs) -> Result<ExitCode, Failure> {
     let running = Running::start(&args.settings(Doors::Production)).await?;
     println!("Scrip on http://{}/api", running.address);
-    until_stopped().await?;
+    until_over(&running).await?;
     running.stop().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -305,7 +306,7 @@ async fn run_demo(args: DemoArgs) -> Result<ExitCode, Failure> {
     demo::play(&handout, Some(&running)).await?;
     if !args.once {
         println!("\nThe sandbox stays up on {} (docs: {}/docs). Ctrl-C ends it.", handout.url, handout.url);
-        until_stopped().await?;
+        until_over(&running).await?;
     }
     running.stop().await;
     Ok(ExitCode::SUCCESS)
@@ -406,12 +407,14 @@ async fn run_verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-async fn until_stopped() -> std::io::Result<()> {
+/// Waits until the program is asked to stop. Where a disk fails before, the process ends on the spot.
+async fn until_over(running: &Running) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         _terminated = terminate.recv() => {}
         _interrupted = interrupt.recv() => {}
+        () = running.broken_down() => std::process::exit(EXIT_DISK_FAILED.into()),
     }
     Ok(())
 }

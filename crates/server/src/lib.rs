@@ -1,6 +1,7 @@
 //! The program: one counter (HTTP), one desk (writes), one archive (reads), and the background work on the ledger.
 
 pub mod backup;
+pub mod breakdown;
 pub mod clock;
 pub mod command;
 pub mod configuration;
@@ -9,6 +10,7 @@ pub mod desk;
 pub mod directory;
 pub mod documents;
 pub mod entropy;
+pub mod fence;
 pub mod handout;
 pub mod http;
 pub mod jobs;

@@ -23,6 +23,12 @@ pub enum Bug {
     StaleFencing,
     /// As many requests wait as come: the overload test must see it.
     NoQueueBound,
+    /// Answers are sent before the commit: the kills under load must see it.
+    AnswerBeforeCommit,
+    /// The remembered answer is stored in a commit of its own, after the effect: the kills under load must see it.
+    KeyOutsideCommit,
+    /// A batch whose commit was not answered is run again as another batch: the cut commit must see it.
+    BlindRerun,
 }
 
 impl Bug {
@@ -38,6 +44,9 @@ impl Bug {
             Self::ReadThenInsert => "read_then_insert",
             Self::StaleFencing => "stale_fencing",
             Self::NoQueueBound => "no_queue_bound",
+            Self::AnswerBeforeCommit => "answer_before_commit",
+            Self::KeyOutsideCommit => "key_outside_commit",
+            Self::BlindRerun => "blind_rerun",
         }
     }
 

@@ -25,6 +25,7 @@ use crate::desk::{Desk, DeskFittings, DeskThread, ProgramFault, QUEUE_COMMANDS_M
 use crate::directory::ClientDirectory;
 use crate::documents::DocumentFolder;
 use crate::entropy::{Entropy, NoEntropy};
+use crate::fence::{self, WentBack};
 use crate::http::listener::{self, ListenerLimits};
 use crate::http::{Counter, Doors, Furnishing, router};
 use crate::jobs::lane::holder_of;
@@ -86,6 +87,9 @@ pub enum StartFault {
     /// Sealed settings cannot be read: the data folder belongs to another key.
     #[error("the data folder was written with another key")]
     OtherKey,
+    /// The database lies behind what this instance has committed: an older copy, or a standby that missed commits.
+    #[error(transparent)]
+    WentBack(#[from] WentBack),
     /// The token contract does not appear on the ledger.
     #[error("the token contract does not appear on the ledger")]
     NoToken,
@@ -167,6 +171,9 @@ impl Office {
         };
         // Asked before anything is written: entries made with another key could never be checked.
         read_inhabitants(&archive, &keyring)?;
+        if let Ok(kept) = head::read(&head::default_path(data), &keyring) {
+            fence::holds(&archive, kept)??;
+        }
         let clock = Clock::ahead_by(read_clock(&archive)?);
         let meters = Arc::new(Meters::new());
         let fittings = DeskFittings { meters: meters.desk.clone(), queue_commands_max };
@@ -256,6 +263,12 @@ impl Running {
         Ok(Self { address, office, chain, inhabitants, metrics_address, head_path, drain, stop, tasks, _lock: lock })
     }
 
+    /// Waits until a disk fails. Then the process must end without writing anything more, and so without
+    /// [`Running::stop`].
+    pub async fn broken_down(&self) {
+        self.office.desk.breakdown().reported().await;
+    }
+
     /// Stops in order: it says that it is not ready, then takes no new requests, running ones finish, background work
     /// hands back, the desk answers and closes.
     pub async fn stop(self) {
@@ -340,8 +353,8 @@ fn spawn_ledger_work(
     };
     let told = stopped.clone();
     let work = move || LedgerWork::new(parts.clone()).run(told.clone());
-    let told = stopped.clone();
-    let blocks = move || produce::run(chain.clone(), sent.clone(), block.clone(), told.clone());
+    let (told, breakdown) = (stopped.clone(), office.desk.breakdown());
+    let blocks = move || produce::run(chain.clone(), sent.clone(), block.clone(), breakdown.clone(), told.clone());
     let tasks = &office.meters.tasks;
     vec![
         tokio::spawn(supervise("ledger", tasks.clone(), stopped.clone(), work)),

@@ -177,7 +177,7 @@ impl FileLog {
     fn append(&self, record: &[u8]) -> Result<Span, ChainError> {
         let mut handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
         if handle.broken {
-            return Err(storage("an earlier write failed; the chain must be opened again"));
+            return Err(ChainError::SyncFailed("an earlier write failed; the chain must be opened again".to_owned()));
         }
         let offset = handle.end;
         let written = handle.file.seek(SeekFrom::Start(offset)).and_then(|_| handle.file.write_all(record));
@@ -188,7 +188,7 @@ impl FileLog {
         }
         if let Err(error) = handle.file.sync_data() {
             handle.broken = true;
-            return Err(storage(error));
+            return Err(ChainError::SyncFailed(error.to_string()));
         }
         let length = u64::try_from(record.len()).map_err(storage)?;
         handle.end = offset + length;

@@ -14,9 +14,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::work::{Found, ToRemember, Work};
-use super::{DeskCounts, DeskError, Rendered};
+use super::{DeskCounts, DeskError, Rendered, Safeguards};
 use crate::clock::day_of;
 use crate::entropy::Entropy;
+use crate::fence::{self, WentBack};
 use crate::keyring::{self, Keyring};
 use crate::operations::Context;
 use crate::planted::Bug;
@@ -27,6 +28,9 @@ const BUSY_WAITS_MS: [u64; 8] = [10, 20, 50, 100, 250, 500, 1_000, 1_000];
 
 /// How long a batch is tried at most, waiting for others' locks included. An attempt that has begun is not cut off.
 const TRIED_MAX: Duration = Duration::from_secs(3);
+/// How long the desk rests after the database could not be reached, first to last, in milliseconds. Whoever asks
+/// meanwhile is in the next batch.
+const UNREACHABLE_WAITS_MS: [u64; 5] = [20, 50, 100, 200, 500];
 
 /// The working part of the desk.
 #[derive(Debug)]
@@ -37,6 +41,9 @@ pub(super) struct Batches<W> {
     counts: Arc<DeskCounts>,
     head: watch::Sender<Option<Head>>,
     instructions_queued: Arc<Notify>,
+    safeguards: Safeguards,
+    /// How often in a row the database could not be reached.
+    times_unreached: usize,
 }
 
 /// What a decided batch leaves to be written.
@@ -51,6 +58,8 @@ struct Decided {
 enum Undecided {
     /// The engine could not load.
     Store(StoreError),
+    /// What was loaded lies behind what was committed.
+    WentBack(WentBack),
     /// This command panicked or found stored facts that contradict each other.
     Broken(usize),
 }
@@ -63,8 +72,9 @@ impl<W: Writer> Batches<W> {
         counts: Arc<DeskCounts>,
         head: watch::Sender<Option<Head>>,
         instructions_queued: Arc<Notify>,
+        safeguards: Safeguards,
     ) -> Self {
-        Self { writer, keyring, entropy, counts, head, instructions_queued }
+        Self { writer, keyring, entropy, counts, head, instructions_queued, safeguards, times_unreached: 0 }
     }
 
     /// Works off a batch. A batch that the engine refuses is halved, so that one command cannot hurt its neighbours.
@@ -79,6 +89,10 @@ impl<W: Writer> Batches<W> {
         let mut next = Vec::new();
         let mut open = vec![batch];
         while let Some(mut batch) = open.pop() {
+            if self.safeguards.breakdown.is_reported() {
+                settle_all(batch, Err(DeskError::Unavailable));
+                continue;
+            }
             let is_last = open.is_empty();
             let mut before_commit = || {
                 if !is_last {
@@ -90,21 +104,32 @@ impl<W: Writer> Batches<W> {
                 (!next.is_empty()).then(|| wanted_by(&next))
             };
             match self.attempt(&mut batch, &mut before_commit).await {
-                Ok(()) => settle_all(batch, Ok(())),
+                Ok(()) => {
+                    self.times_unreached = 0;
+                    settle_all(batch, Ok(()));
+                }
                 Err(Undecided::Broken(index)) => {
                     batch.remove(index).settle(Err(DeskError::Failed));
                     if !batch.is_empty() {
                         open.push(batch);
                     }
                 }
+                Err(Undecided::WentBack(fault)) => {
+                    tracing::error!(%fault, commands = batch.len(), "nothing is written and nothing is signed");
+                    settle_all(batch, Err(DeskError::Unavailable));
+                }
+                Err(Undecided::Store(StoreError::Disk(reason))) => {
+                    self.safeguards.breakdown.report(&reason);
+                    settle_all(batch, Err(DeskError::Unavailable));
+                }
                 Err(Undecided::Store(error)) => {
-                    let unavailable = matches!(
-                        error,
-                        StoreError::Busy | StoreError::Unreachable(_) | StoreError::Full | StoreError::CommitUnknown
-                    );
-                    if unavailable {
+                    let is_unreached = matches!(error, StoreError::Unreachable(_));
+                    if is_unreached || matches!(error, StoreError::Busy | StoreError::Full | StoreError::CommitUnknown) {
                         tracing::warn!(%error, commands = batch.len(), "the database takes no writes");
                         settle_all(batch, Err(DeskError::Unavailable));
+                        if is_unreached {
+                            self.rest().await;
+                        }
                     } else if batch.len() == 1 {
                         tracing::error!(%error, "a command failed in the database");
                         settle_all(batch, Err(DeskError::Failed));
@@ -122,12 +147,19 @@ impl<W: Writer> Batches<W> {
         next
     }
 
+    /// Lets a database that cannot be reached be, longer each time.
+    async fn rest(&mut self) {
+        let pause_ms = UNREACHABLE_WAITS_MS.get(self.times_unreached).or(UNREACHABLE_WAITS_MS.last());
+        self.times_unreached = self.times_unreached.saturating_add(1);
+        tokio::time::sleep(Duration::from_millis(pause_ms.copied().unwrap_or_default())).await;
+    }
+
     async fn attempt(
         &mut self,
         batch: &mut [Box<dyn Work>],
         before_commit: &mut impl FnMut() -> Option<Wanted>,
     ) -> Result<(), Undecided> {
-        let batch_id = BatchId::new(uuid::Builder::from_random_bytes(self.entropy.bytes()).into_uuid());
+        let batch_id = self.fresh_batch_id();
         let begun_at = Instant::now();
         let mut waits_ms = BUSY_WAITS_MS.iter();
         let mut is_in_doubt = false;
@@ -137,10 +169,12 @@ impl<W: Writer> Batches<W> {
             let may_pass = match &undecided {
                 Undecided::Store(StoreError::Busy | StoreError::Conflict(_)) => true,
                 Undecided::Broken(_)
+                | Undecided::WentBack(_)
                 | Undecided::Store(
                     StoreError::CommitUnknown
                     | StoreError::Unreachable(_)
                     | StoreError::Full
+                    | StoreError::Disk(_)
                     | StoreError::Constraint(_)
                     | StoreError::Inconsistent { .. }
                     | StoreError::Engine(_),
@@ -170,7 +204,11 @@ impl<W: Writer> Batches<W> {
         let book = self.writer.load(&wanted).await.map_err(Undecided::Store)?;
         let loaded = Instant::now();
         self.counts.meters.load.record(loaded - began);
-        let decided = self.decide(batch, book, Record::new(batch_id, wanted.answers_day))?;
+        fence::compare(self.safeguards.fence.newest(), book.journal_head).map_err(Undecided::WentBack)?;
+        self.safeguards.fence.remember(book.journal_head);
+        let is_blind = *is_in_doubt && Bug::BlindRerun.is_planted();
+        let batch_id = if is_blind { self.fresh_batch_id() } else { batch_id };
+        let mut decided = self.decide(batch, book, Record::new(batch_id, wanted.answers_day))?;
         if Bug::AnswerWithoutCommit.is_planted() && self.counts.commits.fetch_add(1, Ordering::Relaxed) % 7 == 6 {
             self.writer.rollback().await;
             return Ok(());
@@ -188,8 +226,18 @@ impl<W: Writer> Batches<W> {
         {
             self.writer.announce(next);
         }
+        if Bug::AnswerBeforeCommit.is_planted() {
+            for work in batch.iter_mut() {
+                work.settle(Ok(()));
+            }
+        }
+        let keys_for_later = Bug::KeyOutsideCommit.is_planted().then(|| std::mem::take(&mut decided.record.answers));
         match self.writer.commit(&decided.book, &decided.record).await {
             Ok(()) => self.counts.meters.commit.record(decided_at.elapsed()),
+            Err(StoreError::CommitUnknown) if Bug::BlindRerun.is_planted() => {
+                *is_in_doubt = true;
+                return Err(Undecided::Store(StoreError::Busy));
+            }
             Err(StoreError::CommitUnknown) => {
                 *is_in_doubt = true;
                 self.counts.meters.commits_in_doubt.increment(1);
@@ -203,14 +251,30 @@ impl<W: Writer> Batches<W> {
             }
             Err(error) => return Err(Undecided::Store(error)),
         }
+        if let Some(answers) = keys_for_later {
+            self.remember_later(answers, decided.record.day).await?;
+        }
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         self.counts.commands.fetch_add(batch.len() as u64, Ordering::Relaxed);
         self.counts.meters.batch_commands.record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
+        self.safeguards.fence.remember(decided.head);
         self.head.send_replace(Some(decided.head));
         if decided.queued_instructions {
             self.instructions_queued.notify_one();
         }
         Ok(())
+    }
+
+    fn fresh_batch_id(&mut self) -> BatchId {
+        BatchId::new(uuid::Builder::from_random_bytes(self.entropy.bytes()).into_uuid())
+    }
+
+    /// What [`Bug::KeyOutsideCommit`] does with the answers.
+    async fn remember_later(&mut self, answers: Vec<(store::AnswerKey, Answer)>, day: i64) -> Result<(), Undecided> {
+        let mut record = Record::new(self.fresh_batch_id(), day);
+        record.answers = answers;
+        let book = self.writer.load(&Wanted { answers_day: day, ..Wanted::default() }).await.map_err(Undecided::Store)?;
+        self.writer.commit(&book, &record).await.map_err(Undecided::Store)
     }
 
     /// Whether a batch whose commit was not answered did commit. The engine is asked until it says so.
@@ -352,7 +416,7 @@ fn sealed(
 }
 
 fn settle_all(batch: Vec<Box<dyn Work>>, outcome: Result<(), DeskError>) {
-    for work in batch {
+    for mut work in batch {
         work.settle(outcome);
     }
 }

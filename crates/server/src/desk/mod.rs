@@ -22,7 +22,9 @@ use domain::journal::Head;
 use store::{AnswerKey, Writer};
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::breakdown::Breakdown;
 use crate::entropy::Entropy;
+use crate::fence::Fence;
 use crate::keyring::Keyring;
 use crate::meters::{DeskMeters, Outcome};
 use crate::operations::{Operation, Refused};
@@ -156,6 +158,16 @@ pub struct Desk {
     counts: Arc<DeskCounts>,
     head: watch::Receiver<Option<Head>>,
     instructions_queued: Arc<Notify>,
+    safeguards: Safeguards,
+}
+
+/// What stops the desk from writing. Clones share what they know.
+#[derive(Clone, Debug, Default)]
+pub struct Safeguards {
+    /// A disk failed.
+    pub breakdown: Breakdown,
+    /// The journal that was loaded lies behind what was committed.
+    pub fence: Fence,
 }
 
 /// A desk that can be waited for: it stops when every [`Desk`] is gone and everything taken is answered.
@@ -188,12 +200,14 @@ impl Desk {
         let (head_sender, head) = watch::channel(None);
         let counts = Arc::new(DeskCounts::new(fittings.meters));
         let instructions_queued = Arc::new(Notify::new());
-        let batches = Batches::new(writer, keyring, entropy, counts.clone(), head_sender, instructions_queued.clone());
+        let safeguards = Safeguards::default();
+        let batches =
+            Batches::new(writer, keyring, entropy, counts.clone(), head_sender, instructions_queued.clone(), safeguards.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("desk".into()).spawn(move || {
             runtime.block_on(serve(batches, request_queue, background_queue));
         })?;
-        Ok((Self { requests, background, counts, head, instructions_queued }, DeskThread(thread)))
+        Ok((Self { requests, background, counts, head, instructions_queued, safeguards }, DeskThread(thread)))
     }
 
     /// Hands in a request and waits for its decision. A full queue answers at once.
@@ -245,6 +259,18 @@ impl Desk {
     #[must_use]
     pub fn head(&self) -> watch::Receiver<Option<Head>> {
         self.head.clone()
+    }
+
+    /// Where it is said that a disk failed, by the desk or whoever else writes.
+    #[must_use]
+    pub fn breakdown(&self) -> Breakdown {
+        self.safeguards.breakdown.clone()
+    }
+
+    /// The newest head of the journal that the desk or a reader has seen.
+    #[must_use]
+    pub const fn fence(&self) -> &Fence {
+        &self.safeguards.fence
     }
 
     /// Rings after a commit that queued instructions for the ledger.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::batch::Batches;
 use super::work::{Submission, Work};
-use super::{BACKGROUND_COMMANDS_MIN, BATCH_COMMANDS_MAX, QUEUE_COMMANDS_MAX};
+use super::{BACKGROUND_COMMANDS_MIN, BATCH_COMMANDS_MAX, QUEUE_COMMANDS_MAX, Safeguards};
 use super::{Command, Desk, DeskCounts, DeskError, DeskFittings, Remember, Rendered, Reply};
 use crate::entropy::Entropy;
 use crate::keyring::Keyring;
@@ -214,7 +214,15 @@ impl Bench {
         let counts = Arc::new(DeskCounts::new(DeskMeters::silent()));
         let entropy = Entropy::from_seed([3; 32]);
         let rung = Arc::new(Notify::new());
-        let batches = Batches::new(writer.clone(), Keyring::new([1; 32]), entropy, counts.clone(), head_sender, rung);
+        let batches = Batches::new(
+            writer.clone(),
+            Keyring::new([1; 32]),
+            entropy,
+            counts.clone(),
+            head_sender,
+            rung,
+            Safeguards::default(),
+        );
         Self { writer, batches, head, counts }
     }
 

@@ -88,6 +88,9 @@ pub struct ProblemDocument {
     pub failed_rules: Vec<FailedRule>,
 }
 
+/// When to look again whether somebody has put right what does not pass by itself, in seconds.
+const NOT_READY_RETRY_AFTER_S: u64 = 60;
+
 /// A refusal on its way out: the document and the header fields its status demands.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Parts>);
@@ -237,6 +240,12 @@ impl Problem {
     #[must_use]
     pub fn ledger_halted() -> Self {
         Self::new(ProblemKind::LedgerHalted, "Ledger work is halted: the database is older than the ledger. The log says more.")
+    }
+
+    /// 503 for a reason that does not pass by itself.
+    #[must_use]
+    pub fn not_ready(reason: String) -> Self {
+        Self::new(ProblemKind::Overloaded, reason).with_header(RETRY_AFTER, &NOT_READY_RETRY_AFTER_S.to_string())
     }
 
     /// Adds the status of the refusing object and the acts open in it.

@@ -341,6 +341,8 @@ async fn b18_a_database_that_is_older_than_its_ledger_signs_nothing_and_says_so(
         let _none = std::fs::remove_file(data.join(format!("scrip.sqlite{suffix}")));
     }
     std::fs::rename(&older, data.join("scrip.sqlite")).unwrap();
+    // With the head that is kept outside it would not even start: this is for whoever lost that too.
+    std::fs::remove_file(folder.path().join("data.head")).unwrap();
     let blocks = std::fs::metadata(data.join("ledger/blocks.log")).unwrap().len();
 
     let world = World::start_in(folder, |_| {}).await;

@@ -15,6 +15,7 @@ mod credits;
 mod demo;
 mod desk;
 mod documents;
+mod faults;
 mod guide;
 mod health;
 mod idempotency;

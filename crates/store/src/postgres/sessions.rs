@@ -10,13 +10,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
-
 use super::cells::Parameter;
 use super::connect::{Connection, Connector};
 use super::failure::of_table;
 use super::migrations::version_of;
 use super::pipeline::{Answers, BoxedParameter, Pipeline, Slot};
+use super::runtime::Driver;
 use crate::counts::{StoreCounts, StoreState};
 use crate::error::StoreError;
 use crate::reader::{Query, TakeRow, Value};
@@ -57,25 +56,6 @@ struct Link {
     runtime: Driver,
     connector: Connector,
     connection: RefCell<Option<Connection>>,
-}
-
-/// A runtime that ends without waiting, so that it may be dropped wherever a reader is.
-struct Driver(Option<Runtime>);
-
-impl Driver {
-    /// Drives a future; what it waits for moves on only meanwhile.
-    fn block_on<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let runtime = self.0.as_ref().ok_or_else(|| StoreError::Engine("a connection's runtime has ended".to_owned()))?;
-        runtime.block_on(work)
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
 }
 
 impl fmt::Debug for Link {
@@ -231,9 +211,7 @@ impl Drop for Session<'_> {
 
 impl Link {
     fn new(connector: Connector) -> Result<Self, StoreError> {
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| StoreError::Engine(error.to_string()))?;
-        Ok(Self { runtime: Driver(Some(runtime)), connector, connection: RefCell::new(None) })
+        Ok(Self { runtime: Driver::new()?, connector, connection: RefCell::new(None) })
     }
 
     fn ask_queries(
@@ -285,8 +263,7 @@ impl Link {
     fn wait<T: Send>(&self, ask: impl AsyncFnOnce(&Connection) -> Result<T, StoreError> + Send) -> Result<T, StoreError> {
         let connection = self.connection.borrow();
         let connection = connection.as_ref().ok_or_else(|| StoreError::Unreachable("there is no connection".to_owned()))?;
-        let runtime = &self.runtime;
-        blocking(|| runtime.block_on(ask(connection)))
+        self.runtime.wait(|| ask(connection))
     }
 
     /// Makes a connection where there is none; whether there was one.
@@ -294,8 +271,8 @@ impl Link {
         if self.connection.borrow().as_ref().is_some_and(|connection| !connection.is_closed()) {
             return Ok(true);
         }
-        let (runtime, connector) = (&self.runtime, &self.connector);
-        let connection = blocking(|| runtime.block_on(connector.connect()))?;
+        let connector = &self.connector;
+        let connection = self.runtime.wait(|| connector.connect())?;
         self.connection.replace(Some(connection));
         Ok(false)
     }
@@ -304,30 +281,16 @@ impl Link {
     fn send(&self, sql: &str) {
         let connection = self.connection.borrow();
         let Some(connection) = connection.as_ref() else { return };
-        let runtime = &self.runtime;
-        let sending = blocking(|| {
-            runtime.block_on(async {
-                let mut sent = pin!(connection.batch_execute(sql));
-                poll_fn(|cx| Poll::Ready(sent.as_mut().poll(cx).is_ready())).await;
-                // The connection's own task puts it on the wire.
-                tokio::task::yield_now().await;
-                Ok(())
-            })
+        let sending = self.runtime.wait(|| async {
+            let mut sent = pin!(connection.batch_execute(sql));
+            poll_fn(|cx| Poll::Ready(sent.as_mut().poll(cx).is_ready())).await;
+            // The connection's own task puts it on the wire.
+            tokio::task::yield_now().await;
+            Ok(())
         });
         if let Err(error) = sending {
             tracing::debug!(%error, "a read transaction could not be ended");
         }
-    }
-}
-
-/// Does what blocks the thread and drives a runtime, also where the thread belongs to another runtime.
-fn blocking<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Err(_) => work(),
-        Ok(RuntimeFlavor::CurrentThread) => {
-            std::thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        }
-        Ok(_) => tokio::task::block_in_place(work),
     }
 }
 

@@ -36,6 +36,24 @@ fn writer(store: &Store) -> &SqliteWriter {
     writer
 }
 
+/// A log that was long once keeps its length: it is written from its beginning again.
+#[test]
+fn b11_a_log_that_a_reader_keeps_too_long_refuses_writes_until_the_reader_has_finished() {
+    let mut store = with_market();
+    let reader = store.sql();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM campaign").unwrap();
+    store.put(|_, _| {}).unwrap();
+    let AnyWriter::Sqlite(writer) = &mut store.writer else { unreachable!() };
+    writer.limit_log(1);
+    store.put(|_, _| {}).unwrap();
+    for _try in 0..2 {
+        assert!(matches!(wait(store.writer.load(&Wanted::default())), Err(StoreError::Full)));
+    }
+    assert!(!store.reader.all_campaigns(None, 10).unwrap().is_empty(), "reads go on");
+    reader.execute_batch("COMMIT").unwrap();
+    store.put(|_, _| {}).unwrap();
+}
+
 #[test]
 fn b13_a_second_process_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -59,9 +59,10 @@ impl From<ChainError> for RpcError {
         match error {
             ChainError::Refused { text, .. } | ChainError::Invalid(text) => Self::new(-32_000, text),
             ChainError::StateNotHeld(hash) => Self::new(-32_000, format!("the state of block {hash} is not held")),
-            ChainError::Unreachable(text) | ChainError::Storage(text) | ChainError::Disagreement(text) => {
-                Self::new(-32_603, text)
-            }
+            ChainError::Unreachable(text)
+            | ChainError::Storage(text)
+            | ChainError::SyncFailed(text)
+            | ChainError::Disagreement(text) => Self::new(-32_603, text),
             fault @ (ChainError::ForeignChain { .. } | ChainError::FinalityBroken { .. }) => {
                 Self::new(-32_603, fault.to_string())
             }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use domain::ids::BatchId;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use self::checkpoint::Checkpointer;
 use super::connection::wal_bytes;
@@ -24,6 +25,11 @@ const COMMITS_BETWEEN_CHECKPOINTS: u32 = 64;
 const COMMITS_BETWEEN_LOOKS: u32 = 256;
 /// A write-ahead log of this length is a reader's fault: while one stays at an old state, nothing can be cut off.
 const WAL_BYTES_ALARMING: u64 = 256 * 1024 * 1024;
+/// From this length on nothing is written until the log has been copied into the database: a reader that never finishes
+/// costs writes and an alarm, not the whole disk.
+const WAL_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Copies as much as readers allow, without waiting for them; says whether somebody else copies, how many pages there are, and how many are copied.
+const COPY_LOG: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 /// One connection that writes. Its futures do their work on the spot and never wait for another task, so it belongs on
 /// a thread of its own.
@@ -34,12 +40,23 @@ pub struct SqliteWriter {
     day_begun: Option<i64>,
     commits: u32,
     checkpointer: Checkpointer,
+    /// How long the log may become, and whether it was longer when it was last looked at.
+    log_bytes_max: u64,
+    is_log_full: bool,
 }
 
 impl SqliteWriter {
     /// A writer on one connection; the other is for copying the write-ahead log back.
     pub(super) fn new(connection: Connection, beside: Connection) -> Result<Self, StoreError> {
-        Ok(Self { connection, day_begun: None, commits: 0, checkpointer: Checkpointer::start(beside)? })
+        let checkpointer = Checkpointer::start(beside)?;
+        Ok(Self { connection, day_begun: None, commits: 0, checkpointer, log_bytes_max: WAL_BYTES_MAX, is_log_full: false })
+    }
+
+    /// Another limit of the log's length, for tests; it is looked at with the next commit.
+    #[cfg(test)]
+    pub(crate) const fn limit_log(&mut self, bytes_max: u64) {
+        self.log_bytes_max = bytes_max;
+        self.commits = COMMITS_BETWEEN_LOOKS - 1;
     }
 
     /// The connection, for tests that look behind the writer.
@@ -53,9 +70,20 @@ impl SqliteWriter {
         statement.execute([]).map(drop).map_err(|error| failure(&error))
     }
 
-    fn load_now(&self, wanted: &Wanted) -> Result<Book, StoreError> {
+    /// Looks whether the readers have let go of a log that had become too long.
+    fn shorten_log(&mut self) -> Result<(), StoreError> {
+        let copied = self.connection.query_row(COPY_LOG, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let (is_busy, pages, copied): (bool, i64, i64) = copied.map_err(|error| failure(&error))?;
+        self.is_log_full = is_busy || copied < pages;
+        if self.is_log_full { Err(StoreError::Full) } else { Ok(()) }
+    }
+
+    fn load_now(&mut self, wanted: &Wanted) -> Result<Book, StoreError> {
         if !self.connection.is_autocommit() {
             return Err(StoreError::Engine("the database transaction before was not ended".to_owned()));
+        }
+        if self.is_log_full {
+            self.shorten_log()?;
         }
         self.run("BEGIN IMMEDIATE")?;
         load::load(&self.connection, wanted)
@@ -84,8 +112,19 @@ impl SqliteWriter {
             return;
         }
         let bytes = self.connection.path().map_or(0, |path| wal_bytes(Path::new(path)));
-        if bytes >= WAL_BYTES_ALARMING {
+        self.is_log_full = bytes >= self.log_bytes_max;
+        if self.is_log_full {
+            tracing::error!(bytes, "the write-ahead log is too long: nothing is written until a reader finishes");
+        } else if bytes >= WAL_BYTES_ALARMING {
             tracing::warn!(bytes, "the write-ahead log grows: a reader does not finish");
+        }
+    }
+
+    /// After a failed sync only the next opening, which reads the log from the disk, can say what was committed: closing
+    /// must not copy the log into the database.
+    fn leave_as_it_is(&self) {
+        if let Err(error) = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+            tracing::error!(%error, "closing the database cannot be kept from writing");
         }
     }
 
@@ -113,8 +152,10 @@ impl Writer for SqliteWriter {
 
     async fn commit(&mut self, book: &Book, record: &Record) -> Result<(), StoreError> {
         let committed = self.commit_now(book, record);
-        if committed.is_err() {
-            self.rollback_now();
+        match &committed {
+            Ok(()) => {}
+            Err(StoreError::Disk(_)) => self.leave_as_it_is(),
+            Err(_) => self.rollback_now(),
         }
         committed
     }
