@@ -39,30 +39,30 @@ pub struct Cluster {
 impl Cluster {
     /// Makes a cluster in a folder and starts it.
     pub async fn start(folder: &Path, programs: Option<PathBuf>) -> Result<Self, Failure> {
-        let programs = programs.or_else(newest_programs).unwrap_or_default();
-        let account = Account::unprivileged()?;
+        let programs = Programs::find(folder, programs)?;
         std::fs::create_dir(folder)?;
-        if let Some(account) = account {
+        if let Some(account) = programs.account {
             chown(folder, Some(account.uid), Some(account.gid))?;
         }
-        let command = |name: &str| {
-            let mut command = Command::new(programs.join(name));
-            command.current_dir(folder).env("LC_ALL", "C");
-            if let Some(account) = account {
-                command.uid(account.uid).gid(account.gid);
-            }
-            command
-        };
-        let version = command("postgres").arg("--version").output().await;
-        let version = version.map_err(|error| format!("PostgreSQL was not found: {error}"))?;
-        let mut initdb = command("initdb");
+        let mut initdb = programs.command("initdb");
         initdb.args(["--pgdata=data", "--username=bench", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
-        let made = initdb.output().await?;
+        let made = initdb.output().await.map_err(|error| format!("PostgreSQL was not found: {error}"))?;
         if !made.status.success() {
             return Err(format!("initdb: {}", String::from_utf8_lossy(&made.stderr).trim()).into());
         }
+        Self::reopen_with(folder, &programs).await
+    }
+
+    /// Starts a cluster that was made before.
+    pub async fn reopen(folder: &Path, programs: Option<PathBuf>) -> Result<Self, Failure> {
+        Self::reopen_with(folder, &Programs::find(folder, programs)?).await
+    }
+
+    async fn reopen_with(folder: &Path, programs: &Programs) -> Result<Self, Failure> {
+        let version = programs.command("postgres").arg("--version").output().await;
+        let version = version.map_err(|error| format!("PostgreSQL was not found: {error}"))?;
         let port = free_port()?;
-        let mut postgres = command("postgres");
+        let mut postgres = programs.command("postgres");
         postgres.args(["-D", "data", "-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
         postgres.args(["-c", "unix_socket_directories="]);
         for setting in SETTINGS {
@@ -77,12 +77,23 @@ impl Cluster {
 
     /// Makes an empty database and gives its address.
     pub async fn database(&self, name: &str) -> Result<String, Failure> {
-        let (client, connection) = tokio_postgres::connect(&self.url("postgres"), NoTls).await?;
+        self.execute("postgres", &format!("CREATE DATABASE {name}")).await?;
+        Ok(self.url(name))
+    }
+
+    /// Brings a database that was just filled into the state that it would come to by itself.
+    pub async fn settle(&self, name: &str) -> Result<(), Failure> {
+        self.execute(name, "VACUUM (ANALYZE)").await?;
+        self.execute(name, "CHECKPOINT").await
+    }
+
+    async fn execute(&self, database: &str, sql: &str) -> Result<(), Failure> {
+        let (client, connection) = tokio_postgres::connect(&self.url(database), NoTls).await?;
         let driver = tokio::spawn(connection);
-        client.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+        client.batch_execute(sql).await?;
         drop(client);
         driver.await??;
-        Ok(self.url(name))
+        Ok(())
     }
 
     /// The process whose children do the work.
@@ -100,7 +111,8 @@ impl Cluster {
         self.process.stop(Signal::Interrupt).await
     }
 
-    fn url(&self, database: &str) -> String {
+    /// The address of a database.
+    pub fn url(&self, database: &str) -> String {
         format!("postgres://bench@127.0.0.1:{}/{database}", self.port)
     }
 
@@ -119,6 +131,29 @@ impl Cluster {
             }
             tokio::time::sleep(START_POLL).await;
         }
+    }
+}
+
+/// The database's programs, and how they are run in a cluster's folder.
+struct Programs {
+    path: PathBuf,
+    folder: PathBuf,
+    account: Option<Account>,
+}
+
+impl Programs {
+    fn find(folder: &Path, programs: Option<PathBuf>) -> Result<Self, Failure> {
+        let path = programs.or_else(newest_programs).unwrap_or_default();
+        Ok(Self { path, folder: folder.to_owned(), account: Account::unprivileged()? })
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(self.path.join(name));
+        command.current_dir(&self.folder).env("LC_ALL", "C");
+        if let Some(account) = self.account {
+            command.uid(account.uid).gid(account.gid);
+        }
+        command
     }
 }
 

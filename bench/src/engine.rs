@@ -1,36 +1,34 @@
 //! Scrip on one engine: every load, one after the other, on fresh folders.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::Failure;
 use crate::correctness::{self, Intents, Sold};
-use crate::findings::{Check, Engine, Large, Load, OpenLoop, Outcome};
+use crate::findings::{Check, Engine, Load, OpenLoop, TwoServers};
 use crate::load::{Pace, RequestMaker, Shape};
 use crate::meter::Meter;
 use crate::newcomer::newcomer;
 use crate::process::TicksPerSecond;
 use crate::progress::Progress;
 use crate::sandbox::{Place, Sandbox, Scrip};
+use crate::second::Second;
 use crate::traffic;
 
 /// How long a load that ends by number may take.
 pub const DURATION_MAX: Duration = Duration::from_mins(5);
 /// Steps that one engine shows.
-pub const STEPS: u64 = 16;
-/// Steps that a data folder which was filled beforehand adds.
-pub const LARGE_STEPS: u64 = 3;
+pub const STEPS: u64 = 15;
+/// Steps that two servers on one database show.
+pub const TWO_SERVERS_STEPS: u64 = 3;
 
 /// Units of the hot campaign, and how they are shared out among its loads.
 const HOT_ALLOCATION: u64 = 700_000;
-const START_CREATES_MAX: u64 = 80_000;
 const HOT_CREATES_MAX: u64 = 400_000;
 const OPEN_CREATES_MAX: u64 = 200_000;
 /// Campaigns that the spread creates go round, and units of each: with the hot one, all of the seeded product.
 const SPREAD_CAMPAIGNS: u64 = 50;
 const SPREAD_ALLOCATION: u64 = 6_000;
-/// Units of the campaign on a folder that was filled beforehand.
-const LARGE_ALLOCATION: u64 = 100_000;
 /// Investments that are read by their id.
 const READ_IDS: usize = 1_000;
 
@@ -51,6 +49,8 @@ pub struct Sizes {
     pub investments_at_start: u64,
     /// Credits ordered.
     pub credits: u64,
+    /// Units of the campaign that two servers sell of: so few that they come to its end.
+    pub contested: u64,
     /// Whether these are the small sizes.
     pub is_quick: bool,
 }
@@ -74,15 +74,6 @@ pub struct Bench<'a> {
     pub progress: &'a Progress,
 }
 
-/// A data folder that was filled beforehand.
-#[derive(Clone, Debug)]
-pub struct Filled {
-    /// The data folder.
-    pub data: PathBuf,
-    /// Its database, where it is not in the folder.
-    pub database: Option<String>,
-}
-
 impl Sizes {
     /// Sizes whose figures are worth keeping.
     pub const fn full(load: Duration) -> Self {
@@ -94,6 +85,7 @@ impl Sizes {
             idle: Duration::from_secs(10),
             investments_at_start: 10_000,
             credits: 20_000,
+            contested: 20_000,
             is_quick: false,
         }
     }
@@ -103,24 +95,38 @@ impl Sizes {
         Self {
             connections: 64,
             connections_open: 256,
-            load: Duration::from_secs(2),
-            short: Duration::from_secs(1),
-            idle: Duration::from_secs(1),
+            load: Duration::from_millis(500),
+            short: Duration::from_millis(200),
+            idle: Duration::from_millis(200),
             investments_at_start: 500,
-            credits: 500,
+            credits: 200,
+            contested: 500,
             is_quick: true,
         }
     }
 
-    const fn closed(&self, requests_max: u64) -> Shape {
+    /// Investments of the register that a large one is compared with.
+    pub const fn few_investments(&self, full: u64) -> u64 {
+        if self.is_quick { full / 10 } else { full }
+    }
+
+    /// A closed loop.
+    pub const fn closed(&self, requests_max: u64) -> Shape {
         Shape { connections: self.connections, duration: self.load, requests_max, pace: Pace::Closed }
     }
 
-    const fn short(&self, requests_max: u64) -> Shape {
+    /// A short one.
+    pub const fn short(&self, requests_max: u64) -> Shape {
         Shape { duration: self.short, ..self.closed(requests_max) }
     }
 
-    const fn alone(&self) -> Shape {
+    /// A timetable.
+    pub const fn open(&self, per_second: u64, duration: Duration) -> Shape {
+        Shape { connections: self.connections_open, duration, requests_max: u64::MAX, pace: Pace::Open { per_second } }
+    }
+
+    /// A short one on one connection.
+    pub const fn alone(&self) -> Shape {
         Shape { connections: 1, ..self.short(u64::MAX) }
     }
 }
@@ -133,22 +139,16 @@ impl Bench<'_> {
 
     /// A meter on a sandbox.
     pub const fn meter(&self, sandbox: &Sandbox) -> Meter {
-        Meter { ticks: self.ticks, server_pid: sandbox.pid(), database_pid: self.database_pid }
+        Meter { ticks: self.ticks, server_pids: [Some(sandbox.pid()), None], database_pid: self.database_pid }
     }
 
     /// Runs everything. The places are fresh, and two: the second is for the program that starts on nothing.
-    pub async fn run(&self, places: [Place; 2], filled: Option<Filled>) -> Result<Engine, Failure> {
+    pub async fn run(&self, places: [Place; 2]) -> Result<Engine, Failure> {
         let [place, newcomer_place] = places;
         let mut checks = Vec::new();
         let creates = self.creates(place, &mut checks).await?;
         let newcomer = newcomer(self, newcomer_place, &mut checks).await?;
-        let large = match filled {
-            Some(filled) => Outcome::Measured(self.large(filled).await?),
-            None => Outcome::Skipped("no data folder with many investments was given".to_owned()),
-        };
         Ok(Engine {
-            investments_at_start: self.sizes.investments_at_start,
-            creates_at_start: creates.writes.at_start,
             creates_hot: creates.writes.hot,
             creates_spread: creates.writes.spread,
             replays: creates.writes.replays,
@@ -157,7 +157,6 @@ impl Bench<'_> {
             pages_alone: creates.pages_alone,
             creates_open: creates.open,
             newcomer,
-            large,
             checks,
         })
     }
@@ -165,7 +164,7 @@ impl Bench<'_> {
     /// Shows a step and measures it.
     pub async fn load(&self, sandbox: &Sandbox, name: &str, shape: Shape, make: RequestMaker) -> Result<Load, Failure> {
         self.step(name);
-        self.meter(sandbox).measure(sandbox.address, shape, make).await
+        self.meter(sandbox).measure(&[sandbox.address], shape, make).await
     }
 
     async fn creates(&self, place: Place, checks: &mut Vec<Check>) -> Result<Creates, Failure> {
@@ -188,7 +187,7 @@ impl Bench<'_> {
         let pages_alone = self.load(&sandbox, "pages of fifty on one connection", sizes.alone(), make).await?;
         let open = self.open_loop(&sandbox, &hot, writes.hot.per_second).await?;
 
-        let hot_intents = Intents::of(&[&writes.first, &writes.at_start, &writes.hot, &writes.replays, &open.load]);
+        let hot_intents = Intents::of(&[&writes.first, &writes.hot, &writes.replays, &open.load]);
         let spread_intents = Intents::of(&[&writes.spread]);
         let check = correctness::creates(&mut sandbox, "creates on one campaign are there once", &hot, hot_intents);
         checks.push(check.await?);
@@ -207,8 +206,6 @@ impl Bench<'_> {
         let warm_up = Shape { duration: DURATION_MAX, ..sizes.closed(sizes.investments_at_start) };
         let make = traffic::creates(sandbox, "first", &hot_ids)?;
         let first = self.load(sandbox, "first investments", warm_up, make).await?;
-        let make = traffic::creates(sandbox, "start", &hot_ids)?;
-        let at_start = self.load(sandbox, "creates with few investments", sizes.short(START_CREATES_MAX), make).await?;
         let hot_make = traffic::creates(sandbox, "hot", &hot_ids)?;
         let hot = self.load(sandbox, "creates on one campaign", sizes.closed(HOT_CREATES_MAX), hot_make.clone()).await?;
         let make = traffic::creates(sandbox, "spread", &spread_ids)?;
@@ -217,35 +214,47 @@ impl Bench<'_> {
         // The first half: at the end of a load a few numbers are drawn and not sent.
         let make = traffic::again(hot_make, (hot.succeeded / 2).max(1));
         let replays = self.load(sandbox, "repeated creates", sizes.closed(u64::MAX), make).await?;
-        Ok(Writes { first, at_start, hot, spread, replays })
+        Ok(Writes { first, hot, spread, replays })
     }
 
     async fn open_loop(&self, sandbox: &Sandbox, hot: &[Sold], peak_per_second: u64) -> Result<OpenLoop, Failure> {
         let due_per_second = (peak_per_second / 2).max(1);
-        let shape = Shape {
-            connections: self.sizes.connections_open,
-            pace: Pace::Open { per_second: due_per_second },
-            ..self.sizes.closed(OPEN_CREATES_MAX)
-        };
+        let shape = Shape { requests_max: OPEN_CREATES_MAX, ..self.sizes.open(due_per_second, self.sizes.load) };
         let ids: Vec<String> = hot.iter().map(|campaign| campaign.campaign_id.clone()).collect();
         let make = traffic::creates(sandbox, "open", &ids)?;
         let load = self.load(sandbox, "creates at half of the peak", shape, make).await?;
         Ok(OpenLoop { due_per_second, load })
     }
 
-    async fn large(&self, filled: Filled) -> Result<Large, Failure> {
-        self.step("many investments: start");
-        let place = Place { data: filled.data, database: filled.database };
+    /// Two servers on one database sell the same campaign until nothing is left: never more than it has.
+    pub async fn two_servers(&self, place: Place, checks: &mut Vec<Check>) -> Result<TwoServers, Failure> {
+        self.step("two servers: start");
         let mut sandbox = Sandbox::start(self.scrip, place, self.folder).await?;
-        let investments = sandbox.count("").await?;
-        let campaign = sandbox.sold("Hot with many", LARGE_ALLOCATION).await?;
-        let make = traffic::creates(&sandbox, "many", std::slice::from_ref(&campaign.campaign_id))?;
-        let creates = self.load(&sandbox, "many investments: creates", self.sizes.short(LARGE_ALLOCATION), make).await?;
-        let make = traffic::pages(&mut sandbox).await?;
-        let pages_alone = self.load(&sandbox, "many investments: pages of fifty", self.sizes.alone(), make).await?;
-        correctness::creates(&mut sandbox, "creates are there once", &[campaign], Intents::of(&[&creates])).await?;
-        sandbox.stop().await?;
-        Ok(Large { investments, creates, pages_alone })
+        let second = Second::start(self.scrip, &sandbox, self.folder).await?;
+        let contested = [sandbox.sold("Contested", self.sizes.contested).await?];
+        let hot = [sandbox.sold("Hot for two", HOT_ALLOCATION).await?];
+        let meter = Meter { server_pids: [Some(sandbox.pid()), Some(second.pid())], ..self.meter(&sandbox) };
+        let addresses = [sandbox.address, second.address];
+        let ids = |campaigns: &[Sold]| campaigns.iter().map(|campaign| campaign.campaign_id.clone()).collect::<Vec<_>>();
+        self.step("two servers: creates on one campaign");
+        let make = traffic::creates(&sandbox, "two", &ids(&hot))?;
+        let creates_hot = meter.measure(&addresses, self.sizes.closed(HOT_CREATES_MAX), make).await?;
+        self.step("two servers: creates until nothing is left");
+        let make = traffic::creates(&sandbox, "contested", &ids(&contested))?;
+        let all_and_more = Shape { duration: DURATION_MAX, ..self.sizes.closed(self.sizes.contested * 11 / 10) };
+        let sold_out = meter.measure(&addresses, all_and_more, make).await?;
+        let intents = Intents::of(&[&creates_hot]);
+        checks.push(correctness::creates(&mut sandbox, "creates at two servers are there once", &hot, intents).await?);
+        let intents = Intents::of(&[&sold_out]);
+        let check = correctness::creates(&mut sandbox, "two servers sell what a campaign has", &contested, intents).await?;
+        checks.push(check);
+        if sold_out.succeeded != self.sizes.contested {
+            return Err(format!("two servers sold {} of {} units", sold_out.succeeded, self.sizes.contested).into());
+        }
+        second.stop().await?;
+        let place = sandbox.stop().await?;
+        checks.push(correctness::verify(self.scrip, &place).await?);
+        Ok(TwoServers { creates_hot })
     }
 }
 
@@ -261,7 +270,6 @@ struct Creates {
 /// The loads that write, in order.
 struct Writes {
     first: Load,
-    at_start: Load,
     hot: Load,
     spread: Load,
     replays: Load,

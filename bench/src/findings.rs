@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// The version of the result file's form.
-pub const FORM: u32 = 1;
+pub const FORM: u32 = 2;
 
 /// A result file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,18 +18,107 @@ pub struct Findings {
     pub machine: Machine,
     /// With what.
     pub setting: Setting,
-    /// The bare echo, before everything else and after it.
-    pub echo: Vec<Load>,
-    /// One database transaction per request.
-    pub per_request: Outcome<PerRequest>,
-    /// Scrip on its embedded database.
-    pub sqlite: Outcome<Engine>,
-    /// Scrip on `PostgreSQL`.
-    pub postgres: Outcome<Engine>,
+    /// Scrip on its embedded database, with the echo.
+    pub embedded: Outcome<EmbeddedPart>,
+    /// Scrip on `PostgreSQL`, with the echo and the per-request baseline.
+    pub postgres: Outcome<PostgresPart>,
+    /// Few and many investments on the embedded database.
+    pub embedded_size: Outcome<SizePart>,
+    /// Few and many investments on `PostgreSQL`.
+    pub postgres_size: Outcome<SizePart>,
     /// What is compared.
     pub ratios: Ratios,
     /// What was aimed at, and whether it was met.
     pub targets: Vec<Target>,
+}
+
+/// What others did on the machine while a part was measured. Nothing of the harness ran when it was looked at.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Others {
+    /// The kernel's load average of the minute before, in thousandths. It holds what the harness itself did then.
+    pub load_average_milli: u64,
+    /// Busy processors before the part, in thousandths.
+    pub before_milli_cores: u64,
+    /// Busy processors after the part, in thousandths.
+    pub after_milli_cores: u64,
+}
+
+/// What is measured in one go on the embedded database.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EmbeddedPart {
+    /// What others did meanwhile.
+    pub others: Others,
+    /// The bare echo, before everything else and after it.
+    pub echo: Vec<Load>,
+    /// The loads.
+    pub engine: Engine,
+}
+
+/// What is measured in one go on `PostgreSQL`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PostgresPart {
+    /// What others did meanwhile.
+    pub others: Others,
+    /// The version and settings of the database.
+    pub description: String,
+    /// The bare echo, before everything else and after it.
+    pub echo: Vec<Load>,
+    /// One database transaction per request.
+    pub per_request: PerRequest,
+    /// The loads.
+    pub engine: Engine,
+    /// Two servers on one database, and one hot campaign.
+    pub two_servers: TwoServers,
+}
+
+/// Two sizes of a register on one engine, measured in one go.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SizePart {
+    /// What others did meanwhile.
+    pub others: Others,
+    /// Few investments.
+    pub few: AtSize,
+    /// Many.
+    pub many: AtSize,
+    /// What was checked afterwards.
+    pub checks: Vec<Check>,
+}
+
+/// The loads on a register of one size.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AtSize {
+    /// Investments of the platform that asks, before the loads.
+    pub investments: u64,
+    /// Resident memory of the server after its start, in KiB.
+    pub resident_at_start_kib: u64,
+    /// Resident memory of the server after all loads, in KiB.
+    pub resident_after_kib: u64,
+    /// Creates on one hot campaign by many investors.
+    pub creates_hot: Load,
+    /// Creates on fifty campaigns by many investors.
+    pub creates_spread: Load,
+    /// Reads of one investment from all over the register.
+    pub reads: Load,
+    /// Pages of 50, by what they were asked for.
+    pub pages: Vec<PageLoad>,
+}
+
+/// One kind of page.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PageLoad {
+    /// Which pages.
+    pub what: String,
+    /// On one connection.
+    pub alone: Load,
+    /// On a timetable, as many a second as one connection could ask for.
+    pub loaded: Load,
+}
+
+/// Two servers on one database.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TwoServers {
+    /// Creates on one hot campaign, half of the connections at each server. The server's CPU time is that of both.
+    pub creates_hot: Load,
 }
 
 /// Something that was measured, or the reason why not.
@@ -83,8 +172,6 @@ pub struct Setting {
     pub is_quick: bool,
     /// How long each load lasted, in seconds.
     pub load_s: u64,
-    /// The version and settings of `PostgreSQL`, where there is one.
-    pub postgres: Option<String>,
 }
 
 /// A load and how it was borne.
@@ -104,6 +191,8 @@ pub struct Load {
     pub elapsed_us: u64,
     /// Successes per second.
     pub per_second: u64,
+    /// The average length of an answer's body.
+    pub answer_bytes: u64,
     /// From sending (closed loop) or from being due (open loop) to the whole answer.
     pub latency: Latency,
     /// CPU time of the server's process for each success.
@@ -129,10 +218,6 @@ pub struct Latency {
 /// Scrip on one engine.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Engine {
-    /// Investments that existed before [`Engine::creates_at_start`].
-    pub investments_at_start: u64,
-    /// Creates on one campaign, shortly, with that many investments.
-    pub creates_at_start: Load,
     /// Creates on one hot campaign.
     pub creates_hot: Load,
     /// Creates spread over many campaigns.
@@ -149,8 +234,6 @@ pub struct Engine {
     pub creates_open: OpenLoop,
     /// A new program, and crediting.
     pub newcomer: Newcomer,
-    /// A data folder that was filled beforehand, where one was given.
-    pub large: Outcome<Large>,
     /// What was checked afterwards; the run fails where one does not hold.
     pub checks: Vec<Check>,
 }
@@ -185,17 +268,6 @@ pub struct Newcomer {
     pub credits_per_second: u64,
 }
 
-/// Scrip on a data folder with many investments.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Large {
-    /// Investments that existed.
-    pub investments: u64,
-    /// Creates on one campaign.
-    pub creates: Load,
-    /// Pages of 50 investments on one connection.
-    pub pages_alone: Load,
-}
-
 /// The per-request baseline.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PerRequest {
@@ -218,15 +290,15 @@ pub struct Check {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Ratios {
     /// Hot creates on the embedded database to the faster echo.
-    pub sqlite_to_echo: Option<u64>,
+    pub embedded_to_echo: Option<u64>,
     /// Hot creates on `PostgreSQL` to the faster echo.
     pub postgres_to_echo: Option<u64>,
     /// Hot creates on `PostgreSQL` to one transaction per request.
     pub postgres_to_per_request: Option<u64>,
     /// The cost of a create with many investments to that with few, embedded.
-    pub sqlite_large_cost: Option<u64>,
+    pub embedded_size_cost: Option<u64>,
     /// The same on `PostgreSQL`.
-    pub postgres_large_cost: Option<u64>,
+    pub postgres_size_cost: Option<u64>,
 }
 
 /// A target of the design and what was found.
@@ -274,6 +346,8 @@ pub enum Bound {
 pub enum Verdict {
     /// It is.
     Met,
+    /// It would be, but others used the machine: the figures prove nothing.
+    Doubtful,
     /// It is not.
     Missed,
     /// Nobody knows.

@@ -43,16 +43,16 @@ pub struct Shape {
     pub pace: Pace,
 }
 
-/// Puts a load on a server and waits for the last answer.
-pub async fn drive(address: SocketAddr, shape: Shape, make: RequestMaker) -> Result<Measured, Failure> {
+/// Puts a load on one or several servers, as many connections at each, and waits for the last answer.
+pub async fn drive(addresses: &[SocketAddr], shape: Shape, make: RequestMaker) -> Result<Measured, Failure> {
     let mut connections = Vec::with_capacity(shape.connections);
-    for _ in 0..shape.connections {
-        connections.push(Connection::open(address).await?);
+    for address in addresses.iter().copied().cycle().take(shape.connections) {
+        connections.push((address, Connection::open(address).await?));
     }
     let sequence = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
     let mut workers = JoinSet::new();
-    for connection in connections {
+    for (address, connection) in connections {
         let worker = Worker { address, shape, started, sequence: sequence.clone(), make: make.clone() };
         workers.spawn(worker.work(connection));
     }
@@ -81,7 +81,7 @@ impl Worker {
             let number = self.sequence.fetch_add(1, Ordering::Relaxed);
             let Some(due) = self.due(number).await else { return Ok(tally) };
             if let Ok(answer) = connection.send((self.make)(number)).await {
-                tally.answered(answer.status, answer.is_replayed, due.elapsed());
+                tally.answered(answer.status, answer.is_replayed, answer.body.len(), due.elapsed());
             } else {
                 tally.unanswered += 1;
                 connection = Connection::open(self.address).await?;

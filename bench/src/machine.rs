@@ -4,17 +4,19 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::Failure;
-use crate::findings::{Commit, Machine};
-use crate::process::kib_of;
+use crate::findings::{Commit, Machine, Others};
+use crate::process::{TicksPerSecond, kib_of};
 use crate::statistics::micros;
 
 /// Synced writes that are timed.
 const SYNCS: usize = 200;
 /// Bytes of each: a database page.
 const SYNC_BYTES: usize = 4096;
+/// How long the machine is watched while the harness does nothing.
+const WATCH: Duration = Duration::from_secs(2);
 
 impl Machine {
     /// Looks at this machine; the disk is that of `folder`.
@@ -30,6 +32,48 @@ impl Machine {
             sync_p50_us: sync_p50_us(folder)?,
         })
     }
+}
+
+/// Processors that are busy while the harness does nothing, in thousandths.
+pub async fn busy_milli_cores(ticks: TicksPerSecond) -> Result<u64, Failure> {
+    let read = || -> Result<Duration, Failure> {
+        let stat = std::fs::read_to_string("/proc/stat")?;
+        let used = busy_ticks(&stat).ok_or("/proc/stat cannot be read")?;
+        Ok(ticks.duration(used))
+    };
+    let (before, began) = (read()?, Instant::now());
+    tokio::time::sleep(WATCH).await;
+    let (busy, elapsed) = (read()?.saturating_sub(before), began.elapsed());
+    Ok(micros(busy).saturating_mul(1_000).checked_div(micros(elapsed)).unwrap_or(0))
+}
+
+/// Ticks in which a processor did something, of the first line of `/proc/stat` (`man 5 proc`): neither idle nor waiting for a
+/// disk.
+fn busy_ticks(stat: &str) -> Option<u64> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    let ticks: Vec<u64> = fields.map(|field| field.parse().ok()).collect::<Option<_>>()?;
+    // user nice system idle iowait irq softirq steal; what guests used is in user.
+    Some([0, 1, 2, 5, 6, 7].iter().filter_map(|&field| ticks.get(field)).sum())
+}
+
+impl Others {
+    /// Looks at the machine before a part.
+    pub async fn before(ticks: TicksPerSecond) -> Result<Self, Failure> {
+        let average = std::fs::read_to_string("/proc/loadavg")?;
+        let load_average_milli = milli(&average).ok_or("/proc/loadavg cannot be read")?;
+        Ok(Self { load_average_milli, before_milli_cores: busy_milli_cores(ticks).await?, after_milli_cores: 0 })
+    }
+
+    /// Looks again after it.
+    pub async fn after(self, ticks: TicksPerSecond) -> Result<Self, Failure> {
+        Ok(Self { after_milli_cores: busy_milli_cores(ticks).await?, ..self })
+    }
+}
+
+/// The first number of a line like `1.25 0.80 0.50 2/200 999`, in thousandths.
+fn milli(average: &str) -> Option<u64> {
+    let (whole, hundredths) = average.split_whitespace().next()?.split_once('.')?;
+    Some(whole.parse::<u64>().ok()? * 1_000 + hundredths.get(..2)?.parse::<u64>().ok()? * 10)
 }
 
 impl Commit {
@@ -75,4 +119,16 @@ fn sync_p50_us(folder: &Path) -> Result<u64, Failure> {
     std::fs::remove_file(&path)?;
     times_us.sort_unstable();
     Ok(times_us.get(SYNCS / 2).copied().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_and_waiting_are_not_busy() {
+        assert_eq!(busy_ticks("cpu  10 20 30 4000 500 6 7 8 9 9\ncpu0 1 1 1 1\n"), Some(81));
+        assert_eq!(busy_ticks("cpu0 1 1"), None);
+        assert_eq!(milli("12.05 0.80 0.50 2/200 999"), Some(12_050));
+    }
 }

@@ -16,6 +16,7 @@ mod machine;
 mod meter;
 mod newcomer;
 mod page;
+mod parts;
 mod per_request;
 mod plot;
 mod process;
@@ -23,6 +24,9 @@ mod progress;
 mod report;
 mod run;
 mod sandbox;
+mod second;
+mod seed;
+mod sized;
 mod statistics;
 mod targets;
 mod traffic;
@@ -46,6 +50,8 @@ struct CommandLine {
 enum Command {
     /// Measures a built `scrip`, the bare echo and the per-request baseline, and writes a result file.
     Run(run::RunArgs),
+    /// Makes a register with many investments, for `bench run` to measure on.
+    Seed(seed::SeedArgs),
     /// Writes docs/performance.md and docs/performance.svg from the newest committed result file.
     Report(report::ReportArgs),
     /// Serves a bare JSON echo: what the HTTP stack alone can do.
@@ -57,7 +63,9 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match CommandLine::parse().command {
-        Command::Run(args) => run::run(args).await,
+        // The whole run is one large future.
+        Command::Run(args) => Box::pin(run::run(args)).await,
+        Command::Seed(args) => seed::seed(args).await,
         Command::Report(args) => report::report(&args),
         Command::Echo => echo::serve().await,
         Command::PerRequest(args) => per_request::serve(args).await,

@@ -13,17 +13,17 @@ use crate::process::TicksPerSecond;
 pub struct Meter {
     /// The kernel's unit of CPU time.
     pub ticks: TicksPerSecond,
-    /// The server.
-    pub server_pid: u32,
+    /// The servers; a second one only where two share a database.
+    pub server_pids: [Option<u32>; 2],
     /// The database's first process; `None` where the database is in the server.
     pub database_pid: Option<u32>,
 }
 
 impl Meter {
-    /// Puts a load on a server.
-    pub async fn measure(&self, address: SocketAddr, shape: Shape, make: RequestMaker) -> Result<Load, Failure> {
+    /// Puts a load on a server, or on two that share a database.
+    pub async fn measure(&self, addresses: &[SocketAddr], shape: Shape, make: RequestMaker) -> Result<Load, Failure> {
         let (server_before, database_before) = self.cpu()?;
-        let measured = drive(address, shape, make).await?;
+        let measured = drive(addresses, shape, make).await?;
         let (server_after, database_after) = self.cpu()?;
         let database = database_after.zip(database_before).map(|(after, before)| after.saturating_sub(before));
         Ok(measured.load(shape.connections, server_after.saturating_sub(server_before), database))
@@ -31,6 +31,10 @@ impl Meter {
 
     fn cpu(&self) -> Result<(Duration, Option<Duration>), Failure> {
         let database = self.database_pid.map(|pid| self.ticks.cpu_with_children(pid)).transpose()?;
-        Ok((self.ticks.cpu(self.server_pid)?, database))
+        let mut servers = Duration::ZERO;
+        for pid in self.server_pids.into_iter().flatten() {
+            servers += self.ticks.cpu(pid)?;
+        }
+        Ok((servers, database))
     }
 }

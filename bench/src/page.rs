@@ -51,6 +51,7 @@ impl Target {
         let found = self.found.map_or("–".to_owned(), |found| self.unit.shown(found));
         let verdict = match self.verdict {
             Verdict::Met => "met",
+            Verdict::Doubtful => "met beside others' work: does not count",
             Verdict::Missed => "**missed**",
             Verdict::NotMeasured => "not measured",
         };

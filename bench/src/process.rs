@@ -101,7 +101,8 @@ impl TicksPerSecond {
         Ok(self.duration(ticks))
     }
 
-    fn duration(self, ticks: u64) -> Duration {
+    /// So many ticks as time.
+    pub fn duration(self, ticks: u64) -> Duration {
         Duration::from_micros(ticks.saturating_mul(1_000_000).checked_div(self.0).unwrap_or(0))
     }
 }

@@ -1,5 +1,6 @@
 //! A progress bar for people, and plain lines where nobody looks.
 
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -45,5 +46,38 @@ impl Progress {
     /// Everything is done.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// How much of one long work is done.
+#[derive(Debug)]
+pub struct Bar {
+    shown: ProgressBar,
+    what: &'static str,
+    said_percent: Cell<u64>,
+}
+
+impl Bar {
+    /// A work of so many things.
+    pub fn new(what: &'static str, things: u64) -> Result<Self, Failure> {
+        let style = ProgressStyle::with_template("{spinner} [{bar:30}] {human_pos}/{human_len} {msg} {per_sec} {eta} left")?;
+        let shown = ProgressBar::new(things).with_style(style).with_message(what);
+        Ok(Self { shown, what, said_percent: Cell::new(0) })
+    }
+
+    /// So many more are done.
+    pub fn advance(&self, things: u64) {
+        self.shown.inc(things);
+        let (done, all) = (self.shown.position(), self.shown.length().unwrap_or(0));
+        let percent = done.saturating_mul(100).checked_div(all).unwrap_or(100);
+        if !std::io::stderr().is_terminal() && percent >= self.said_percent.get() + 10 {
+            self.said_percent.set(percent - percent % 10);
+            eprintln!("{done} of {all} {}", self.what);
+        }
+    }
+
+    /// Everything is done.
+    pub fn finish(&self) {
+        self.shown.finish_and_clear();
     }
 }

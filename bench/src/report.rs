@@ -1,14 +1,15 @@
 //! `bench report`: `docs/performance.md` and its plot, from the newest committed result file and nothing else.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::Failure;
-use crate::findings::{Engine, FORM, Findings, Load, Newcomer, Outcome};
+use crate::findings::{AtSize, Check, Engine, FORM, Findings, Load, Newcomer, Others, Outcome, SizePart};
 use crate::machine::git;
 use crate::page::{Page, milliseconds, shown_ratio, thousands};
 use crate::plot::{Bar, Kind, Panel, svg};
+use crate::targets::is_disturbed;
 
 const RESULTS: &str = "bench/results/";
 const PAGE: &str = "docs/performance.md";
@@ -20,10 +21,23 @@ pub struct ReportArgs {
     /// Writes nothing; fails where the page is not what the newest result file says.
     #[arg(long)]
     check: bool,
+    /// A result file that is not committed, whatever its figures are worth; needs --into.
+    #[arg(long, requires = "into")]
+    from: Option<PathBuf>,
+    /// Writes the page and the plot into this folder instead.
+    #[arg(long, requires = "from")]
+    into: Option<PathBuf>,
 }
 
 /// Writes the page and the plot, from the repository's root.
 pub fn report(args: &ReportArgs) -> Result<(), Failure> {
+    if let (Some(from), Some(into)) = (&args.from, &args.into) {
+        let findings: Findings = serde_json::from_slice(&std::fs::read(from)?)?;
+        std::fs::create_dir_all(into)?;
+        std::fs::write(into.join("performance.md"), page(&findings, &from.display().to_string()))?;
+        std::fs::write(into.join("performance.svg"), svg(&panels(&findings)))?;
+        return Ok(());
+    }
     let newest = newest_committed()?;
     let findings: Findings = serde_json::from_str(&git(&["show", &format!("HEAD:{newest}")])?)?;
     worth_publishing(&findings).map_err(|why| format!("{newest}: {why}"))?;
@@ -79,7 +93,8 @@ fn page(findings: &Findings, source: &str) -> String {
     page.paragraph("![Throughput and latency as bars](performance.svg)");
     page.paragraph(&format!(
         "Closed loop: each connection sends its next request when it has its answer. Only answers with a status from 200 to 299 \
-         count. Each load lasted {} s. CPU times are those of the server's process and of the database's processes, divided by \
+         count. The echo parses the body of a create and answers a JSON document of the form and length of a created \
+         investment. Each load lasted {} s. CPU times are those of the server's process and of the database's processes, divided by \
          the successes; an embedded database works in the server's process.",
         setting.load_s
     ));
@@ -107,13 +122,20 @@ fn page(findings: &Findings, source: &str) -> String {
         &["", "start to first DELIVERED, ms", "memory when idle, KiB", "credits", "credits per second"],
         engines.iter().map(|(name, _, engine)| newcomer_cells(name, &engine.newcomer)).collect(),
     );
-    describe_large(&mut page, &engines);
+    describe_sizes(&mut page, findings);
     page.heading("What was checked afterwards");
     page.paragraph("A run ends with an error, and without a result file, where one of these does not hold.");
-    let checks = engines.iter().flat_map(|(name, _, engine)| {
-        engine.checks.iter().map(|check| vec![(*name).to_owned(), check.what.clone(), check.found.clone()])
-    });
-    page.table(&["engine", "what", "found"], checks.collect());
+    let mut checks: Vec<Vec<String>> = Vec::new();
+    let mut add = |name: &str, found: &[Check]| {
+        checks.extend(found.iter().map(|check| vec![name.to_owned(), check.what.clone(), check.found.clone()]));
+    };
+    for (name, _, engine) in &engines {
+        add(name, &engine.checks);
+    }
+    for (name, part) in size_parts(findings) {
+        add(name, &part.checks);
+    }
+    page.table(&["engine", "what", "found"], checks);
     page.finish()
 }
 
@@ -131,36 +153,87 @@ fn describe_run(page: &mut Page, findings: &Findings) {
         ("disk", format!("{} µs for a synced append of 4 KiB (median)", thousands(machine.sync_p50_us))),
         ("load generator", format!("on {}; it shares the cores with what it measures", setting.load_generator)),
     ];
-    rows.extend(setting.postgres.iter().map(|postgres| ("PostgreSQL", postgres.clone())));
-    if let Outcome::Measured(baseline) = &findings.per_request {
-        rows.push(("per-request baseline", format!("{} database connections", baseline.pool_connections)));
+    if let Outcome::Measured(part) = &findings.postgres {
+        rows.push(("PostgreSQL", part.description.clone()));
+        rows.push(("per-request baseline", format!("{} database connections", part.per_request.pool_connections)));
+    }
+    for (name, others) in others(findings) {
+        let [average, before, after] =
+            [others.load_average_milli, others.before_milli_cores, others.after_milli_cores].map(shown_ratio);
+        let busy = format!("load average {average} before; others kept {before} cores busy before and {after} after");
+        rows.push((name, busy));
     }
     for (name, skipped) in [
-        ("embedded", skip_reason(&findings.sqlite)),
+        ("embedded", skip_reason(&findings.embedded)),
         ("on PostgreSQL", skip_reason(&findings.postgres)),
-        ("per-request baseline", skip_reason(&findings.per_request)),
+        ("at size, embedded", skip_reason(&findings.embedded_size)),
+        ("at size, on PostgreSQL", skip_reason(&findings.postgres_size)),
     ] {
         rows.extend(skipped.map(|why| (name, format!("not measured: {why}"))));
     }
     page.table(&["", ""], rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]).collect());
+    if is_disturbed(findings) {
+        page.paragraph("**Others used the machine while this was measured: the figures prove nothing.**");
+    }
 }
 
-fn describe_large(page: &mut Page, engines: &[(&str, Kind, &Engine)]) {
+fn others(findings: &Findings) -> Vec<(&'static str, Others)> {
+    let parts = [
+        ("machine, embedded", findings.embedded.measured().map(|part| part.others)),
+        ("machine, PostgreSQL", findings.postgres.measured().map(|part| part.others)),
+        ("machine, at size, embedded", findings.embedded_size.measured().map(|part| part.others)),
+        ("machine, at size, PostgreSQL", findings.postgres_size.measured().map(|part| part.others)),
+    ];
+    parts.into_iter().filter_map(|(name, others)| Some((name, others?))).collect()
+}
+
+fn size_parts(findings: &Findings) -> Vec<(&'static str, &SizePart)> {
+    let parts = [("embedded", &findings.embedded_size), ("PostgreSQL", &findings.postgres_size)];
+    parts.into_iter().filter_map(|(name, outcome)| Some((name, outcome.measured()?))).collect()
+}
+
+fn describe_sizes(page: &mut Page, findings: &Findings) {
     page.heading("With many investments");
+    let parts = size_parts(findings);
+    if parts.is_empty() {
+        page.paragraph("Not measured: no seeded folder was given.");
+        return;
+    }
+    page.paragraph(
+        "The same loads on a register with few investments and on one with many, both made by `bench seed` with the rules of \
+         the program. Every create is another investor's. Pages go round campaigns, statuses, investors and places; a timetable \
+         asks for as many pages a second as one connection was answered.",
+    );
     let mut rows = Vec::new();
-    for (name, _, engine) in engines {
-        let few = engine.investments_at_start;
-        rows.push(load_cells(&format!("{name}, creates from {} on", thousands(few)), &engine.creates_at_start));
-        match &engine.large {
-            Outcome::Measured(large) => {
-                let many = thousands(large.investments);
-                rows.push(load_cells(&format!("{name}, creates from {many} on"), &large.creates));
-                rows.push(load_cells(&format!("{name}, pages of 50 of {many}"), &large.pages_alone));
-            }
-            Outcome::Skipped(why) => page.paragraph(&format!("Not measured {name}: {why}.")),
+    for (name, part) in &parts {
+        for size in [&part.few, &part.many] {
+            rows.extend(size_rows(name, size));
         }
     }
     page.table(&["load", "connections", "per second", "p50 ms", "p99 ms", "p99.9 ms", "server CPU µs", "database CPU µs"], rows);
+    let memory = parts.iter().flat_map(|(name, part)| {
+        [&part.few, &part.many].map(|size| {
+            let investments = thousands(size.investments);
+            let [start, after] = [size.resident_at_start_kib, size.resident_after_kib].map(thousands);
+            vec![(*name).to_owned(), investments, start, after]
+        })
+    });
+    page.table(&["engine", "investments", "memory at the start, KiB", "memory after the loads, KiB"], memory.collect());
+}
+
+fn size_rows(name: &str, size: &AtSize) -> Vec<Vec<String>> {
+    let investments = thousands(size.investments);
+    let named = |what: &str| format!("{what}, {name}, {investments}");
+    let mut rows = vec![
+        load_cells(&named("creates, one campaign"), &size.creates_hot),
+        load_cells(&named("creates, fifty campaigns"), &size.creates_spread),
+        load_cells(&named("reads of one"), &size.reads),
+    ];
+    for pages in &size.pages {
+        rows.push(load_cells(&named(&format!("pages {}", pages.what)), &pages.alone));
+        rows.push(load_cells(&named(&format!("pages {}, on a timetable", pages.what)), &pages.loaded));
+    }
+    rows
 }
 
 /// A load, its name and whose it is.
@@ -172,12 +245,19 @@ struct Named<'a> {
 
 fn loads(findings: &Findings) -> Vec<Named<'_>> {
     let mut loads = Vec::new();
-    for (load, when) in findings.echo.iter().zip(["before", "after"]) {
-        loads.push(Named { name: format!("bare JSON echo, {when}"), kind: Kind::Baseline, load });
+    let (embedded, postgres) = (findings.embedded.measured(), findings.postgres.measured());
+    for (part, echo) in
+        [("embedded", embedded.map(|part| part.echo.as_slice())), ("PostgreSQL", postgres.map(|part| part.echo.as_slice()))]
+    {
+        for (load, when) in echo.unwrap_or_default().iter().zip(["before", "after"]) {
+            loads.push(Named { name: format!("bare JSON echo, {when} {part}"), kind: Kind::Baseline, load });
+        }
     }
-    if let Outcome::Measured(baseline) = &findings.per_request {
+    if let Some(part) = postgres {
         let name = "one transaction per request, PostgreSQL".to_owned();
-        loads.push(Named { name, kind: Kind::Baseline, load: &baseline.creates });
+        loads.push(Named { name, kind: Kind::Baseline, load: &part.per_request.creates });
+        let name = "creates, one campaign, two servers on PostgreSQL".to_owned();
+        loads.push(Named { name, kind: Kind::Postgres, load: &part.two_servers.creates_hot });
     }
     for (engine_name, kind, engine) in engines(findings) {
         for (what, load) in [
@@ -196,8 +276,9 @@ fn loads(findings: &Findings) -> Vec<Named<'_>> {
 }
 
 fn engines(findings: &Findings) -> Vec<(&'static str, Kind, &Engine)> {
-    let known = [("embedded", Kind::Embedded, &findings.sqlite), ("PostgreSQL", Kind::Postgres, &findings.postgres)];
-    known.into_iter().filter_map(|(name, kind, outcome)| Some((name, kind, outcome.measured()?))).collect()
+    let embedded = findings.embedded.measured().map(|part| ("embedded", Kind::Embedded, &part.engine));
+    let postgres = findings.postgres.measured().map(|part| ("PostgreSQL", Kind::Postgres, &part.engine));
+    embedded.into_iter().chain(postgres).collect()
 }
 
 fn skip_reason<T>(outcome: &Outcome<T>) -> Option<&str> {
@@ -242,7 +323,7 @@ fn panels(findings: &Findings) -> Vec<Panel> {
     let mut bars = Vec::new();
     let ratios = &findings.ratios;
     for (label, kind, ratio) in [
-        ("embedded to echo", Kind::Embedded, ratios.sqlite_to_echo),
+        ("embedded to echo", Kind::Embedded, ratios.embedded_to_echo),
         ("PostgreSQL to echo", Kind::Postgres, ratios.postgres_to_echo),
     ] {
         bars.extend(ratio.map(|value| Bar { label: label.to_owned(), value, shown: shown_ratio(value), kind }));

@@ -4,26 +4,36 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::Failure;
 use crate::cluster::Cluster;
-use crate::engine::{self, Bench, Filled, Sizes};
-use crate::findings::{Commit, Engine, FORM, Findings, Load, Machine, Outcome, PerRequest, Ratios, Setting};
+use crate::correctness;
+use crate::engine::{self, Bench, Sizes};
+use crate::findings::{
+    Commit, EmbeddedPart, FORM, Findings, Load, Machine, Others, Outcome, PerRequest, PostgresPart, Ratios, Setting, SizePart,
+};
 use crate::load::{Pace, Shape};
 use crate::meter::Meter;
+use crate::parts::{Kept, PartName};
 use crate::per_request::{CAMPAIGN_ID, POOL_CONNECTIONS, Sold};
 use crate::process::{Process, Signal, TicksPerSecond};
 use crate::progress::Progress;
 use crate::sandbox::{Place, Scrip};
+use crate::seed::{self, EngineName, Seeded};
+use crate::sized::{self, at_size};
 use crate::targets::targets;
 use crate::traffic;
 
 /// Units of the per-request baseline's campaign.
 const BASELINE_ALLOCATION: u64 = 1_000_000;
+/// Investments of the register that the large one is compared with.
+const FEW_INVESTMENTS: u64 = 10_000;
 
 /// What to measure and where to write it.
 #[derive(Debug, Args)]
@@ -31,20 +41,23 @@ pub struct RunArgs {
     /// Small sizes: shows that everything works; its figures are not worth keeping.
     #[arg(long)]
     quick: bool,
-    /// Which engines.
-    #[arg(long, value_enum, default_value_t = Engines::Both)]
-    engine: Engines,
+    /// Only these parts; may be repeated.
+    #[arg(long, value_enum)]
+    only: Vec<PartName>,
+    /// Keeps each part here, and does not measure again what is kept of the same commit and sizes.
+    #[arg(long)]
+    parts: Option<PathBuf>,
     /// The built program.
     #[arg(long, default_value = "target/release/scrip")]
     scrip: PathBuf,
-    /// The result file [default: bench/results/DATE-COMMIT.json].
+    /// The result file, written when no part is missing [default: bench/results/DATE-COMMIT.json].
     #[arg(long)]
     out: Option<PathBuf>,
     /// The date of the run, as YYYY-MM-DD [default: the commit's].
     #[arg(long)]
     date: Option<String>,
     /// How long each load lasts, in seconds.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: u64,
     /// Where databases and data folders are made; removed afterwards [default: the system's folder for temporary files].
     #[arg(long)]
@@ -52,22 +65,15 @@ pub struct RunArgs {
     /// Where the database's programs are [default: the newest of Debian's, else the search path].
     #[arg(long)]
     postgres_programs: Option<PathBuf>,
-    /// A sandbox's data folder with many investments; a few more are made in it.
+    /// A folder of `bench seed --engine embedded`; its register gets a few more investments.
     #[arg(long)]
-    large_data: Option<PathBuf>,
-    /// A database with many investments; needs --large-database-data.
-    #[arg(long, requires = "large_database_data")]
-    large_database: Option<String>,
-    /// The data folder that belongs to --large-database.
-    #[arg(long, requires = "large_database")]
-    large_database_data: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Engines {
-    Sqlite,
-    Postgres,
-    Both,
+    large_embedded: Option<PathBuf>,
+    /// A folder of `bench seed --engine postgres`.
+    #[arg(long)]
+    large_postgres: Option<PathBuf>,
+    /// Counts targets as met although others used the machine.
+    #[arg(long)]
+    beside_others: bool,
 }
 
 /// A run that has begun.
@@ -78,46 +84,59 @@ struct Run {
     ticks: TicksPerSecond,
     folder: TempDir,
     progress: Progress,
+    kept: Option<Kept>,
 }
 
-/// Measures and writes the result file.
+/// Measures, and writes the result file when no part is missing.
 pub async fn run(args: RunArgs) -> Result<(), Failure> {
     let commit = Commit::here(args.date.clone())?;
     let out = args.out.clone().unwrap_or_else(|| default_out(&commit));
-    let run = Run::begin(args).await?;
+    let run = Run::begin(args, &commit).await?;
     let machine = Machine::here(run.folder.path())?;
     let findings = tokio::select! {
         findings = run.findings(commit, machine) => findings?,
         // What was started ends with what started it, and the folder is removed.
         _interrupted = tokio::signal::ctrl_c() => return Err("interrupted".into()),
     };
-    if let Some(parent) = out.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    std::fs::write(&out, serde_json::to_string_pretty(&findings)? + "\n")?;
     run.progress.finish();
     for target in &findings.targets {
         println!("{target}");
     }
+    if run.args.parts.is_some() && findings.is_any_missing() {
+        println!("parts are missing: no result file is written");
+        return Ok(());
+    }
+    if let Some(parent) = out.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    std::fs::write(&out, serde_json::to_string_pretty(&findings)? + "\n")?;
     println!("written to {}", out.display());
     Ok(())
 }
 
 impl RunArgs {
-    /// Steps that the whole run shows: the echo comes twice.
+    fn wants(&self, name: PartName) -> bool {
+        let is_seeded = match name {
+            PartName::Embedded | PartName::Postgres => true,
+            PartName::EmbeddedSize => self.large_embedded.is_some(),
+            PartName::PostgresSize => self.large_postgres.is_some(),
+        };
+        is_seeded && (self.only.is_empty() || self.only.contains(&name))
+    }
+
+    /// Steps that the whole run shows.
     fn steps(&self) -> u64 {
-        let embedded = engine::STEPS + self.large_data.as_ref().map_or(0, |_| engine::LARGE_STEPS);
-        let postgres = engine::STEPS + self.large_database.as_ref().map_or(0, |_| engine::LARGE_STEPS) + 1;
-        2 + match self.engine {
-            Engines::Sqlite => embedded,
-            Engines::Postgres => postgres,
-            Engines::Both => embedded + postgres,
-        }
+        let steps = |name| match name {
+            PartName::Embedded => engine::STEPS + 2,
+            PartName::Postgres => engine::STEPS + engine::TWO_SERVERS_STEPS + 3,
+            PartName::EmbeddedSize | PartName::PostgresSize => 2 * sized::STEPS + 1,
+        };
+        PartName::ALL.into_iter().filter(|&name| self.wants(name)).map(steps).sum()
     }
 }
 
 impl Run {
-    async fn begin(args: RunArgs) -> Result<Self, Failure> {
+    async fn begin(args: RunArgs, commit: &Commit) -> Result<Self, Failure> {
         let scrip = Scrip::look(&args.scrip).await?;
         let parent = args.folder.clone().unwrap_or_else(std::env::temp_dir);
         let folder = tempfile::Builder::new().prefix("scrip-bench-").tempdir_in(parent)?;
@@ -128,37 +147,100 @@ impl Run {
         if cfg!(debug_assertions) {
             progress.say("this harness was not built for release: its figures are not worth keeping");
         }
-        Ok(Self { ticks: TicksPerSecond::of_system().await?, args, scrip, sizes, folder, progress })
+        let parts = args.parts.clone();
+        let mut run = Self { ticks: TicksPerSecond::of_system().await?, args, scrip, sizes, folder, progress, kept: None };
+        run.kept = parts.map(|parts| Kept::new(&parts, commit, &run.setting())).transpose()?;
+        Ok(run)
     }
 
     async fn findings(&self, commit: Commit, machine: Machine) -> Result<Findings, Failure> {
-        let mut echo = vec![self.echo("echo, before").await?];
-        let sqlite = match self.args.engine {
-            Engines::Sqlite | Engines::Both => self.sqlite().await?,
-            Engines::Postgres => Outcome::Skipped("not asked for".to_owned()),
-        };
-        let (postgres, per_request, description) = match self.args.engine {
-            Engines::Postgres | Engines::Both => self.postgres_and_baseline().await?,
-            Engines::Sqlite => {
-                let skipped = "not asked for".to_owned();
-                (Outcome::Skipped(skipped.clone()), Outcome::Skipped(skipped), None)
-            }
-        };
-        echo.push(self.echo("echo, after").await?);
         let mut findings = Findings {
             form: FORM,
             commit,
             machine,
-            setting: self.setting(description),
-            ratios: Ratios::of(&echo, &per_request, &sqlite, &postgres),
-            echo,
-            per_request,
-            sqlite,
-            postgres,
+            setting: self.setting(),
+            embedded: self.part(PartName::Embedded, self.embedded()).await?,
+            postgres: self.part(PartName::Postgres, self.postgres()).await?,
+            embedded_size: self.part(PartName::EmbeddedSize, self.size(EngineName::Embedded)).await?,
+            postgres_size: self.part(PartName::PostgresSize, self.size(EngineName::Postgres)).await?,
+            ratios: Ratios::default(),
             targets: Vec::new(),
         };
-        findings.targets = targets(&findings);
+        findings.ratios = Ratios::of(&findings);
+        findings.targets = targets(&findings, self.args.beside_others);
         Ok(findings)
+    }
+
+    /// A part: kept from before, or measured, or neither.
+    async fn part<T: Serialize + DeserializeOwned>(
+        &self,
+        name: PartName,
+        measure: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<Outcome<T>, Failure> {
+        if let Some(part) = self.kept.as_ref().map(|kept| kept.find(name)).transpose()?.flatten() {
+            return Ok(Outcome::Measured(part));
+        }
+        if !self.args.wants(name) {
+            return Ok(Outcome::Skipped("not asked for".to_owned()));
+        }
+        let part = measure.await?;
+        if let Some(kept) = &self.kept {
+            kept.keep(name, &part)?;
+        }
+        Ok(Outcome::Measured(part))
+    }
+
+    async fn embedded(&self) -> Result<EmbeddedPart, Failure> {
+        let others = Others::before(self.ticks).await?;
+        let before = self.echo("echo, before").await?;
+        let place = |name: &str| Place { data: self.folder.path().join(name), database: None };
+        let engine = self.bench("embedded", None).run([place("embedded"), place("embedded-newcomer")]).await?;
+        let echo = vec![before, self.echo("echo, after").await?];
+        Ok(EmbeddedPart { others: others.after(self.ticks).await?, echo, engine })
+    }
+
+    async fn postgres(&self) -> Result<PostgresPart, Failure> {
+        let others = Others::before(self.ticks).await?;
+        let cluster = Cluster::start(&self.folder.path().join("cluster"), self.args.postgres_programs.clone()).await?;
+        let before = self.echo("echo, before").await?;
+        let per_request = self.per_request(&cluster).await?;
+        let bench = self.bench("PostgreSQL", Some(cluster.pid()));
+        let mut places = Vec::new();
+        for name in ["creates", "newcomer", "two"] {
+            let data = self.folder.path().join(format!("postgres-{name}"));
+            places.push(Place { data, database: Some(cluster.database(&format!("scrip_{name}")).await?) });
+        }
+        let [creates, newcomer, two] = <[Place; 3]>::try_from(places).map_err(|_| "there are three places")?;
+        let mut engine = bench.run([creates, newcomer]).await?;
+        let two_servers = bench.two_servers(two, &mut engine.checks).await?;
+        let echo = vec![before, self.echo("echo, after").await?];
+        let description = cluster.description();
+        cluster.stop().await?;
+        Ok(PostgresPart { others: others.after(self.ticks).await?, description, echo, per_request, engine, two_servers })
+    }
+
+    async fn size(&self, engine: EngineName) -> Result<SizePart, Failure> {
+        let (name, large) = match engine {
+            EngineName::Embedded => ("embedded", &self.args.large_embedded),
+            EngineName::Postgres => ("PostgreSQL", &self.args.large_postgres),
+        };
+        let large = large.as_ref().ok_or("no seeded folder was given")?;
+        let (large, many_manifest) = Seeded::find(large, engine)?;
+        let others = Others::before(self.ticks).await?;
+        self.progress.step(&format!("{name}: a register with few investments is made"));
+        let few = Seeded::make(&self.folder.path().join(format!("few-{name}")), engine)?;
+        let mut opened = few.open(self.args.postgres_programs.clone()).await?;
+        let few_manifest = seed::fill(&mut opened.place, engine, self.sizes.few_investments(FEW_INVESTMENTS)).await?;
+        let mut checks = Vec::new();
+        let bench = self.bench(name, opened.cluster.as_ref().map(Cluster::pid));
+        let few = at_size(&bench, opened.place.clone(), &few_manifest, &mut checks).await?;
+        checks.push(correctness::verify(&self.scrip, &opened.place).await?);
+        opened.close().await?;
+        let opened = large.open(self.args.postgres_programs.clone()).await?;
+        let bench = self.bench(name, opened.cluster.as_ref().map(Cluster::pid));
+        let many = at_size(&bench, opened.place.clone(), &many_manifest, &mut checks).await?;
+        opened.close().await?;
+        Ok(SizePart { others: others.after(self.ticks).await?, few, many, checks })
     }
 
     async fn echo(&self, name: &str) -> Result<Load, Failure> {
@@ -167,48 +249,6 @@ impl Run {
         let load = baseline.measure(self.ticks, None, self.sizes).await?;
         baseline.process.stop(Signal::Terminate).await?;
         Ok(load)
-    }
-
-    async fn sqlite(&self) -> Result<Outcome<Engine>, Failure> {
-        let place = |name: &str| Place { data: self.folder.path().join(name), database: None };
-        let places = [place("embedded"), place("embedded-newcomer")];
-        let filled = self.args.large_data.clone().map(|data| Filled { data, database: None });
-        Ok(Outcome::Measured(self.bench("embedded", None).run(places, filled).await?))
-    }
-
-    async fn postgres_and_baseline(&self) -> Result<(Outcome<Engine>, Outcome<PerRequest>, Option<String>), Failure> {
-        let programs = self.args.postgres_programs.clone();
-        let cluster = match Cluster::start(&self.folder.path().join("cluster"), programs).await {
-            Ok(cluster) => cluster,
-            Err(failure) => {
-                let why = failure.to_string();
-                self.progress.say(&format!("PostgreSQL is skipped: {why}"));
-                return Ok((Outcome::Skipped(why.clone()), Outcome::Skipped(why), None));
-            }
-        };
-        let per_request = self.per_request(&cluster).await?;
-        let postgres = if self.scrip.takes_database {
-            Outcome::Measured(self.postgres(&cluster).await?)
-        } else {
-            let why = "this scrip does not take --database".to_owned();
-            self.progress.say(&format!("PostgreSQL is skipped: {why}"));
-            Outcome::Skipped(why)
-        };
-        let description = cluster.description();
-        cluster.stop().await?;
-        Ok((postgres, Outcome::Measured(per_request), Some(description)))
-    }
-
-    async fn postgres(&self, cluster: &Cluster) -> Result<Engine, Failure> {
-        let mut places = Vec::new();
-        for name in ["creates", "newcomer"] {
-            let data = self.folder.path().join(format!("postgres-{name}"));
-            places.push(Place { data, database: Some(cluster.database(&format!("scrip_{name}")).await?) });
-        }
-        let places = <[Place; 2]>::try_from(places).map_err(|_| "there are two places")?;
-        let large = self.args.large_database.clone().zip(self.args.large_database_data.clone());
-        let filled = large.map(|(database, data)| Filled { data, database: Some(database) });
-        self.bench("PostgreSQL", Some(cluster.pid())).run(places, filled).await
     }
 
     async fn per_request(&self, cluster: &Cluster) -> Result<PerRequest, Failure> {
@@ -231,7 +271,7 @@ impl Run {
         Bench { scrip, folder: self.folder.path(), sizes: *sizes, ticks: *ticks, engine, database_pid, progress }
     }
 
-    fn setting(&self, postgres: Option<String>) -> Setting {
+    fn setting(&self) -> Setting {
         Setting {
             load_generator: "the same machine, over loopback".to_owned(),
             is_harness_release: !cfg!(debug_assertions),
@@ -239,8 +279,16 @@ impl Run {
             scrip_version: self.scrip.version.clone(),
             is_quick: self.sizes.is_quick,
             load_s: self.sizes.load.as_secs(),
-            postgres,
         }
+    }
+}
+
+impl Findings {
+    fn is_any_missing(&self) -> bool {
+        self.embedded.measured().is_none()
+            || self.postgres.measured().is_none()
+            || self.embedded_size.measured().is_none()
+            || self.postgres_size.measured().is_none()
     }
 }
 
@@ -261,9 +309,9 @@ impl Baseline {
 
     /// The load that Scrip bears too.
     async fn measure(&self, ticks: TicksPerSecond, database_pid: Option<u32>, sizes: Sizes) -> Result<Load, Failure> {
-        let meter = Meter { ticks, server_pid: self.process.pid(), database_pid };
+        let meter = Meter { ticks, server_pids: [Some(self.process.pid()), None], database_pid };
         let shape = Shape { connections: sizes.connections, duration: sizes.load, requests_max: u64::MAX, pace: Pace::Closed };
-        meter.measure(self.address, shape, traffic::bare(&CAMPAIGN_ID.to_string())?).await
+        meter.measure(&[self.address], shape, traffic::bare(&CAMPAIGN_ID.to_string())?).await
     }
 }
 

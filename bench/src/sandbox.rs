@@ -10,6 +10,9 @@ use http_body_util::Full;
 use hyper::{Method, Request};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use server::entropy::Entropy;
+use server::http::page::CursorKey;
+use server::keyring::{KeyUse, Keyring};
 use tokio::process::Command;
 
 use crate::Failure;
@@ -32,8 +35,6 @@ pub struct Scrip {
     pub version: String,
     /// The folder it lies in, which cargo names after the profile.
     pub profile: String,
-    /// Whether `scrip sandbox` takes `--database`.
-    pub takes_database: bool,
     /// Whether `scrip verify` takes `--database`.
     pub verifies_database: bool,
 }
@@ -69,7 +70,8 @@ pub struct Handout {
     url: String,
     issuer: Credentials,
     distributor: Credentials,
-    distribution_platform_id: String,
+    /// The distribution platform.
+    pub distribution_platform_id: String,
     product_id: String,
     /// An identified investor.
     pub investor_id: String,
@@ -104,7 +106,6 @@ impl Scrip {
         Ok(Self {
             version: ask(&["--version"]).await?,
             profile: path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned(),
-            takes_database: ask(&["sandbox", "--help"]).await?.contains("--database"),
             verifies_database: ask(&["verify", "--help"]).await?.contains("--database"),
             path,
         })
@@ -118,6 +119,14 @@ impl Scrip {
             command.args(["--database", database]);
         }
         Ok(command.output().await?)
+    }
+
+    /// A server without sandbox and ledger on a database that another program serves too.
+    pub fn serve(&self, data: &Path, database: &str) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--rate-limit", "off", "--no-ledger"]);
+        command.arg("--data").arg(data).args(["--database", database]).env("SCRIP_LOG", "info");
+        command
     }
 
     fn sandbox(&self, place: &Place, handout: &Path) -> Command {
@@ -161,6 +170,18 @@ impl Sandbox {
         self.issuer = token(&mut self.connection, &self.handout.issuer).await?;
         self.distributor = token(&mut self.connection, &self.handout.distributor).await?;
         Ok(())
+    }
+
+    /// Makes further campaigns on this product instead of the sandbox's own.
+    pub fn sell(&mut self, product_id: &str) {
+        product_id.clone_into(&mut self.handout.product_id);
+    }
+
+    /// The key that this sandbox seals cursors with.
+    pub fn cursor_key(&self) -> Result<CursorKey, Failure> {
+        let mut entropy = Entropy::from_machine()?;
+        let keyring = Keyring::open(&self.place.data.join("root.key"), &mut entropy)?;
+        Ok(CursorKey::new(keyring.derive(KeyUse::Cursors)))
     }
 
     /// Makes a campaign on the seeded product for investments of one unit and more.
@@ -240,6 +261,11 @@ impl Sandbox {
     /// What begins every idempotency key of this sandbox and of no other.
     pub fn key_prefix(&self) -> &str {
         &self.key_prefix
+    }
+
+    /// Where its state lies.
+    pub const fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The server's process.

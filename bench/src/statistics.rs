@@ -22,6 +22,8 @@ pub struct Tally {
     pub replayed: u64,
     /// Requests whose answer never came.
     pub unanswered: u64,
+    /// Bytes of all answers' bodies.
+    pub bytes: u64,
     latencies_us: Histogram<u64>,
 }
 
@@ -38,11 +40,12 @@ impl Tally {
     /// An empty tally.
     pub fn new() -> Result<Self, Failure> {
         let latencies_us = Histogram::new_with_max(LATENCY_US_MAX, LATENCY_DIGITS)?;
-        Ok(Self { statuses: BTreeMap::new(), replayed: 0, unanswered: 0, latencies_us })
+        Ok(Self { statuses: BTreeMap::new(), replayed: 0, unanswered: 0, bytes: 0, latencies_us })
     }
 
     /// Counts an answer.
-    pub fn answered(&mut self, status: u16, is_replayed: bool, latency: Duration) {
+    pub fn answered(&mut self, status: u16, is_replayed: bool, bytes: usize, latency: Duration) {
+        self.bytes += bytes as u64;
         *self.statuses.entry(status).or_default() += 1;
         self.replayed += u64::from(is_replayed);
         self.latencies_us.saturating_record(micros(latency).clamp(1, LATENCY_US_MAX));
@@ -55,6 +58,7 @@ impl Tally {
         }
         self.replayed += other.replayed;
         self.unanswered += other.unanswered;
+        self.bytes += other.bytes;
         self.latencies_us.add(&other.latencies_us)?;
         Ok(())
     }
@@ -78,6 +82,7 @@ impl Measured {
             unanswered: self.tally.unanswered,
             elapsed_us: micros(self.elapsed),
             per_second: per_second(succeeded, self.elapsed),
+            answer_bytes: self.tally.bytes.checked_div(self.tally.statuses.values().sum()).unwrap_or(0),
             latency: self.latency(),
             server_cpu_us_per_request: per_request(server_cpu),
             database_cpu_us_per_request: database_cpu.map(per_request),
@@ -131,12 +136,12 @@ mod tests {
         let mut all = Tally::new().unwrap();
         let mut one = Tally::new().unwrap();
         for latency_us in 1..=99 {
-            one.answered(201, false, Duration::from_micros(latency_us));
+            one.answered(201, false, 10, Duration::from_micros(latency_us));
         }
-        one.answered(503, false, Duration::from_millis(7));
+        one.answered(503, false, 10, Duration::from_millis(7));
         one.unanswered += 1;
         all.add(&one).unwrap();
-        all.answered(200, true, Duration::from_mins(10));
+        all.answered(200, true, 10, Duration::from_mins(10));
         let measured = Measured { tally: all, elapsed: Duration::from_secs(2) };
         let load = measured.load(4, Duration::from_millis(200), None);
         assert_eq!((load.succeeded, load.per_second, load.replayed, load.unanswered), (100, 50, 1, 1));

@@ -7,8 +7,11 @@ use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{Method, Request, Uri};
 use serde_json::{Value, json};
+use server::http::page::{Cursor, Direction, ListScope, Position};
+use uuid::Uuid;
 
 use crate::Failure;
+use crate::correctness::Sold;
 use crate::load::RequestMaker;
 use crate::sandbox::{SIGNED_AT, Sandbox, text};
 
@@ -76,6 +79,20 @@ pub fn paid_creates(sandbox: &Sandbox, name: &str, campaign_id: &str, papers: &P
     posts(sandbox, name, &[papers.paid_investment(sandbox, campaign_id)])
 }
 
+/// Creates of one unit, round the campaigns and round many investors.
+pub fn creates_by(sandbox: &Sandbox, name: &str, campaigns: &[Sold], investor_ids: &[String]) -> Result<RequestMaker, Failure> {
+    let count = campaigns.len().max(investor_ids.len());
+    let bodies: Vec<Value> = (0..count as u64)
+        .map(|number| {
+            let (campaign, investor) = (number_in(campaigns, number), number_in(investor_ids, number));
+            let mut body = investment(sandbox, campaign.map_or("", |campaign| &campaign.campaign_id));
+            body["investor_id"] = json!(investor);
+            body
+        })
+        .collect();
+    posts(sandbox, name, &bodies)
+}
+
 fn posts(sandbox: &Sandbox, name: &str, bodies: &[Value]) -> Result<RequestMaker, Failure> {
     let frame = Frame::of(sandbox)?;
     let prefix = format!("{}-{name}", sandbox.key_prefix());
@@ -103,6 +120,39 @@ pub async fn pages(sandbox: &mut Sandbox) -> Result<RequestMaker, Failure> {
         paths.push(next);
     }
     gets(sandbox, paths.into_iter())
+}
+
+/// The first page of fifty of each of several filters, in turn.
+pub fn first_pages(sandbox: &Sandbox, filters: &[String]) -> Result<RequestMaker, Failure> {
+    gets(sandbox, filters.iter().map(|filter| format!("{INVESTMENTS}?limit={PAGE_ROWS}{filter}")))
+}
+
+/// Pages of fifty that begin where each of several campaigns began: all over the whole list. Walking there would take hours,
+/// so the cursors are sealed here, with the key of the data folder.
+pub async fn deep_pages(sandbox: &mut Sandbox, campaign_ids: &[String]) -> Result<RequestMaker, Failure> {
+    let key = sandbox.cursor_key()?;
+    let tenant = sandbox.handout.distribution_platform_id.parse::<Uuid>()?;
+    let scope = ListScope { tenant: tenant.into(), list: "distributor/investments".to_owned(), filters: String::new() };
+    let mut paths = Vec::new();
+    for campaign_id in campaign_ids {
+        let page = sandbox.get(&format!("{INVESTMENTS}?limit=1&campaign_id={campaign_id}")).await?;
+        let Some(row) = page["results"].get(0) else { continue };
+        let created_at = domain::instant::Instant::parse(&text(row, "created_at")?)?;
+        let position = Position { created_at, id: text(row, "id")?.parse()? };
+        let cursor = key.seal(&scope, Cursor { direction: Direction::Next, position });
+        paths.push(format!("{INVESTMENTS}?limit={PAGE_ROWS}&cursor={cursor}"));
+    }
+    gets(sandbox, paths.into_iter())
+}
+
+/// The ids of investments from all over a list: as many from each of several campaigns.
+pub async fn ids_everywhere(sandbox: &mut Sandbox, campaign_ids: &[String], ids_max: usize) -> Result<Vec<String>, Failure> {
+    let from_each = ids_max.div_ceil(campaign_ids.len().max(1)).max(1);
+    let mut found = Vec::new();
+    for campaign_id in campaign_ids {
+        found.extend(ids(sandbox, &format!("&campaign_id={campaign_id}"), from_each).await?);
+    }
+    Ok(found)
 }
 
 /// Orders of credits, one for each investment.
@@ -177,8 +227,13 @@ fn parsed(paths: impl Iterator<Item = String>) -> Result<Vec<Uri>, Failure> {
 }
 
 fn turn<T: Clone + Default>(choices: &[T], number: u64) -> T {
+    number_in(choices, number).cloned().unwrap_or_default()
+}
+
+/// The choice that a number falls on, round and round.
+fn number_in<T>(choices: &[T], number: u64) -> Option<&T> {
     let index = usize::try_from(number).ok().and_then(|number| number.checked_rem(choices.len()));
-    index.and_then(|index| choices.get(index)).cloned().unwrap_or_default()
+    index.and_then(|index| choices.get(index))
 }
 
 /// Where the next page is, without the address of the server.

@@ -14,7 +14,7 @@ use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use crate::Failure;
-use crate::echo::{NewInvestment, serve_on_free_port};
+use crate::echo::{CreatedInvestment, NewInvestment, created, serve_on_free_port};
 
 /// Database connections of the baseline.
 pub const POOL_CONNECTIONS: usize = 16;
@@ -79,7 +79,7 @@ async fn create(
     State(pool): State<Arc<Pool>>,
     headers: HeaderMap,
     Json(body): Json<NewInvestment>,
-) -> Result<(StatusCode, Json<NewInvestment>), StatusCode> {
+) -> Result<(StatusCode, Json<CreatedInvestment>), StatusCode> {
     let key = headers.get("x-idempotency-key").and_then(|key| key.to_str().ok()).ok_or(StatusCode::BAD_REQUEST)?;
     let id = |text: &str| text.parse::<Uuid>().map_err(|_| StatusCode::BAD_REQUEST);
     let (campaign_id, investor_id) = (id(&body.campaign_id)?, id(&body.investor_id)?);
@@ -87,7 +87,7 @@ async fn create(
     let mut client = pool.get().await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let wanted = Wanted { key, campaign_id, investor_id, units, signed_at: &body.signed_at };
     match wanted.sell(&mut client).await {
-        Ok(true) => Ok((StatusCode::CREATED, Json(body))),
+        Ok(true) => Ok((StatusCode::CREATED, Json(created(body)))),
         Ok(false) => Err(StatusCode::CONFLICT),
         Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Err(StatusCode::CONFLICT),
         Err(error) => {

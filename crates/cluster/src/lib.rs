@@ -1,7 +1,7 @@
 //! Throw-away `PostgreSQL` clusters, for tests and measurements: made from the installed binaries in a temporary folder,
 //! reached by a socket in it, and gone with the process that started them, however that process ends.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,15 +20,17 @@ const START_STEPS: u32 = 1_500;
 /// How long the last visitors of a database may take to leave, in steps of twenty milliseconds.
 const PARTING_STEPS: u32 = 500;
 
-/// Runs the server until its own standard input ends, which it does with the process at the other end; then stops the
-/// server at once and removes the folder.
+/// Starts the server at each line on its own standard input, which ends with the process at the other end; then stops
+/// the server at once and removes the folder.
 const SUPERVISOR: &str = r#"
 trap '' HUP INT TERM
 folder=$1
 shift
-"$@" >"$folder/log" 2>&1 &
-server=$!
-cat >/dev/null
+while read -r _line; do
+  [ -z "$server" ] || wait "$server"
+  "$@" >>"$folder/log" 2>&1 &
+  server=$!
+done
 kill -QUIT "$server"
 wait "$server"
 rm -rf "$folder"
@@ -62,6 +64,7 @@ pub enum ClusterFault {
 pub struct Cluster {
     binaries: PathBuf,
     folder: PathBuf,
+    data: PathBuf,
     supervisor: Child,
 }
 
@@ -71,21 +74,49 @@ impl Cluster {
     /// # Errors
     /// See [`ClusterFault`].
     pub fn start(durability: Durability) -> Result<Self, ClusterFault> {
+        let folder = temporary_folder()?;
+        let data = folder.join("data");
+        Self::start_at(folder, &data, durability)
+    }
+
+    /// The same with the tables on a disk of its own, an empty folder; the log of writes stays elsewhere.
+    ///
+    /// # Errors
+    /// See [`ClusterFault`].
+    pub fn start_on(disk: &Path, durability: Durability) -> Result<Self, ClusterFault> {
+        own(disk)?;
+        Self::start_at(temporary_folder()?, &disk.join("data"), durability)
+    }
+
+    fn start_at(folder: PathBuf, data: &Path, durability: Durability) -> Result<Self, ClusterFault> {
         let binaries = newest_binaries()?;
         let user = unprivileged_user()?;
-        let temporary = tempfile::Builder::new().prefix("scrip-pg-").tempdir();
-        let folder = temporary.map_err(|error| ClusterFault::Io("a temporary folder", error))?.keep();
-        if let Some((uid, gid)) = user {
-            let owned = std::os::unix::fs::chown(&folder, Some(uid), Some(gid));
-            owned.map_err(|error| ClusterFault::Io("the folder's owner", error))?;
-        }
-        let data = folder.join("data");
         let mut initdb = as_user(&binaries.join("initdb"), user);
         initdb.args(["--username", USER, "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--pgdata"]);
-        run("initdb", initdb.arg(&data))?;
-        let mut server = as_user(&binaries.join("postgres"), user);
-        server.arg("-D").arg(&data).arg("-k").arg(&folder).args(["-h", "", "-c", "max_connections=300"]);
+        initdb.arg(data).arg("--waldir").arg(folder.join("wal"));
+        run("initdb", &mut initdb)?;
+        Self::launch(binaries, folder, data, durability)
+    }
+
+    /// A cluster that follows this one and can only be read.
+    ///
+    /// # Errors
+    /// See [`ClusterFault`].
+    pub fn standby(&self) -> Result<Self, ClusterFault> {
+        let folder = temporary_folder()?;
+        let data = folder.join("data");
+        let mut copy = as_user(&self.binaries.join("pg_basebackup"), unprivileged_user()?);
+        copy.arg("--host").arg(&self.folder).args(["--username", USER, "--checkpoint=fast", "--no-sync"]);
+        run("pg_basebackup", copy.arg("--write-recovery-conf").arg("--pgdata").arg(&data))?;
+        Self::launch(self.binaries.clone(), folder, &data, Durability::Unsynced)
+    }
+
+    fn launch(binaries: PathBuf, folder: PathBuf, data: &Path, durability: Durability) -> Result<Self, ClusterFault> {
+        let mut server = as_user(&binaries.join("postgres"), unprivileged_user()?);
+        server.arg("-D").arg(data).arg("-k").arg(&folder).args(["-h", "", "-c", "max_connections=300"]);
         server.args(["-c", "shared_buffers=128MB", "-c", "max_wal_size=4GB"]);
+        // After a crash the folder is synced at once, not file by file.
+        server.args(["-c", "recovery_init_sync_method=syncfs"]);
         if durability == Durability::Unsynced {
             server.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
         }
@@ -93,9 +124,77 @@ impl Cluster {
         supervisor.args(["-c", SUPERVISOR, "supervisor"]).arg(&folder).arg(server.get_program()).args(server.get_args());
         supervisor.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let supervisor = supervisor.spawn().map_err(|error| ClusterFault::Io("the server", error))?;
-        let cluster = Self { binaries, folder, supervisor };
-        cluster.await_start()?;
+        let mut cluster = Self { binaries, folder, data: data.to_owned(), supervisor };
+        cluster.restart()?;
         Ok(cluster)
+    }
+
+    /// Starts the server again after [`Cluster::kill`], and waits until it takes connections.
+    ///
+    /// # Errors
+    /// The server does not start.
+    pub fn restart(&mut self) -> Result<(), ClusterFault> {
+        let supervisor = self.supervisor.stdin.as_mut().ok_or_else(|| gone("the supervisor"))?;
+        supervisor.write_all(b"start\n").map_err(|error| ClusterFault::Io("the supervisor", error))?;
+        self.await_start()
+    }
+
+    /// `kill -9` to the server and every process it started, as when the machine's power fails, and waits until all of
+    /// them are gone. What was synced stays.
+    ///
+    /// # Errors
+    /// The server does not run.
+    pub fn kill(&self) -> Result<(), ClusterFault> {
+        let note = std::fs::read_to_string(self.data.join("postmaster.pid"));
+        let note = note.map_err(|error| ClusterFault::Io("the server's process id", error))?;
+        let first = note.lines().next().ok_or_else(|| gone("the server's process id"))?;
+        // The first of them first: it would start others in place of those that die.
+        kill_all(&[first.to_owned()])?;
+        for _step in 0..PARTING_STEPS {
+            let left = self.processes()?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            kill_all(&left)?;
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Err(ClusterFault::Failed("the server's processes do not end", self.processes()?.join(" ")))
+    }
+
+    /// Copies the files of a server that was killed to a new folder below its own, where another start may put them back.
+    ///
+    /// # Errors
+    /// A file cannot be copied.
+    pub fn copy_files(&self, name: &str) -> Result<(), ClusterFault> {
+        let copy = self.folder.join(name);
+        run("cp", Command::new("cp").arg("--archive").arg("--dereference").arg(&self.data).arg(copy)).map(drop)
+    }
+
+    /// Puts the files of an earlier copy in place of those of a server that was killed, as a standby would hold them that
+    /// had not received what was committed since; then lets it take over (`pg_ctl promote`).
+    ///
+    /// # Errors
+    /// A file cannot be copied; the server does not start or does not take over.
+    pub fn fail_over_to_copy(&mut self, name: &str) -> Result<(), ClusterFault> {
+        let lost = self.folder.join("lost");
+        run("mv", Command::new("mv").arg(&self.data).arg(lost))?;
+        run("cp", Command::new("cp").arg("--archive").arg(self.folder.join(name)).arg(&self.data))?;
+        let signal = self.data.join("standby.signal");
+        std::fs::write(&signal, "").map_err(|error| ClusterFault::Io("the standby's mark", error))?;
+        own(&signal)?;
+        self.restart()?;
+        let mut promote = as_user(&self.binaries.join("pg_ctl"), unprivileged_user()?);
+        run("pg_ctl", promote.arg("promote").arg("--pgdata").arg(&self.data)).map(drop)
+    }
+
+    /// The server's processes: all of them work in its folder, and nobody else does.
+    fn processes(&self) -> Result<Vec<String>, ClusterFault> {
+        let listed = std::fs::read_dir("/proc").map_err(|error| ClusterFault::Io("the processes", error))?;
+        let names = listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let names = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+        let works_here =
+            |name: &String| std::fs::read_link(Path::new("/proc").join(name).join("cwd")).is_ok_and(|folder| folder == self.data);
+        Ok(names.filter(works_here).collect())
     }
 
     /// A new database, empty or a copy of another one that nobody is connected to; its URL.
@@ -188,6 +287,30 @@ pub fn shared() -> Result<&'static Cluster, ClusterFault> {
     shared.as_ref().map_err(|fault| ClusterFault::Failed("the cluster", fault.clone()))
 }
 
+fn gone(what: &'static str) -> ClusterFault {
+    ClusterFault::Failed(what, "is gone".to_owned())
+}
+
+fn kill_all(processes: &[String]) -> Result<(), ClusterFault> {
+    // One that has ended by itself meanwhile is no fault.
+    let ended = Command::new("sh").args(["-c", r#"kill -KILL "$@" 2>/dev/null"#, "kill"]).args(processes).status();
+    ended.map(drop).map_err(|error| ClusterFault::Io("kill", error))
+}
+
+/// A folder that the server may write to.
+fn temporary_folder() -> Result<PathBuf, ClusterFault> {
+    let temporary = tempfile::Builder::new().prefix("scrip-pg-").tempdir();
+    let folder = temporary.map_err(|error| ClusterFault::Io("a temporary folder", error))?.keep();
+    own(&folder)?;
+    Ok(folder)
+}
+
+/// Gives a file or folder to whoever the server runs as.
+fn own(path: &Path) -> Result<(), ClusterFault> {
+    let Some((uid, gid)) = unprivileged_user()? else { return Ok(()) };
+    std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(|error| ClusterFault::Io("the owner of a file", error))
+}
+
 /// The binaries of the newest version that is installed.
 fn newest_binaries() -> Result<PathBuf, ClusterFault> {
     let versions = std::fs::read_dir(VERSIONS_FOLDER).map_err(|_| ClusterFault::NotInstalled)?;
@@ -249,5 +372,24 @@ mod tests {
         let folder = cluster.folder.clone();
         drop(cluster);
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn a_killed_cluster_comes_back_with_what_was_committed_and_a_copy_with_what_was_committed_before() {
+        let mut cluster = Cluster::start(Durability::Synced).unwrap();
+        cluster.create_database("first", None).unwrap();
+        let timeline = "SELECT timeline_id FROM pg_control_checkpoint()";
+        cluster.execute("first", "CREATE TABLE t (n integer); INSERT INTO t VALUES (7)").unwrap();
+        cluster.kill().unwrap();
+        assert!(cluster.execute("first", "SELECT 1").is_err() && cluster.processes().unwrap().is_empty());
+        cluster.copy_files("older").unwrap();
+        cluster.restart().unwrap();
+        cluster.execute("first", "INSERT INTO t VALUES (8)").unwrap();
+        assert_eq!(cluster.execute("first", timeline).unwrap().trim(), "1");
+        cluster.kill().unwrap();
+        cluster.fail_over_to_copy("older").unwrap();
+        assert_eq!(cluster.execute("first", "SELECT n FROM t").unwrap().trim(), "7");
+        cluster.execute("first", "CHECKPOINT; INSERT INTO t VALUES (9)").unwrap();
+        assert_eq!(cluster.execute("first", timeline).unwrap().trim(), "2");
     }
 }

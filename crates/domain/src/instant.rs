@@ -1,6 +1,7 @@
 //! Instants in microseconds UTC, and the calendar date that counts for money.
 
 use std::fmt;
+use std::ops::Range;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -91,12 +92,37 @@ impl Instant {
 }
 
 /// RFC 3339 with six digits and a numeric offset, as the guide writes it: `2025-03-12T07:14:13.630308+00:00`.
+///
+/// An answer holds several of them, so the digits are set one by one instead of being formatted number by number.
 impl fmt::Display for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Timestamp::from_microsecond(self.0) {
-            Ok(timestamp) => write!(f, "{}+00:00", timestamp.strftime("%Y-%m-%dT%H:%M:%S.%6f")),
-            Err(_) => write!(f, "{}us", self.0),
+        let Ok(timestamp) = Timestamp::from_microsecond(self.0) else { return write!(f, "{}us", self.0) };
+        let civil = TimeZone::UTC.to_datetime(timestamp);
+        if civil.year() < 0 {
+            return write!(f, "{}+00:00", timestamp.strftime("%Y-%m-%dT%H:%M:%S.%6f"));
         }
+        let mut text = *b"0000-00-00T00:00:00.000000+00:00";
+        let parts: [(Range<usize>, u32); 7] = [
+            (0..4, civil.year().unsigned_abs().into()),
+            (5..7, civil.month().unsigned_abs().into()),
+            (8..10, civil.day().unsigned_abs().into()),
+            (11..13, civil.hour().unsigned_abs().into()),
+            (14..16, civil.minute().unsigned_abs().into()),
+            (17..19, civil.second().unsigned_abs().into()),
+            (20..26, civil.subsec_nanosecond().unsigned_abs() / 1_000),
+        ];
+        for (place, number) in parts {
+            set_digits(text.get_mut(place).unwrap_or_default(), number);
+        }
+        f.write_str(str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+/// Writes the last decimal digits of a number.
+fn set_digits(digits: &mut [u8], mut number: u32) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
     }
 }
 
@@ -110,6 +136,18 @@ mod tests {
         assert_eq!(Instant::parse(text).unwrap().to_string(), text);
         let other_offset = Instant::parse("2025-03-12T08:14:13.630308+01:00").unwrap();
         assert_eq!(other_offset.to_string(), text);
+    }
+
+    #[test]
+    fn instants_are_written_as_the_calendar_writes_them() {
+        let edges = [0, 1, 999_999, 1_000_000, 253_402_207_200_000_000, 951_782_399_999_999, -62_167_219_200_000_000];
+        let many = (0..20_000_i64).map(|step| step * 12_345_678_901_237 - 60_000_000_000_000_000);
+        for micros in edges.into_iter().chain(many) {
+            let timestamp = Timestamp::from_microsecond(micros).unwrap();
+            let expected = format!("{}+00:00", timestamp.strftime("%Y-%m-%dT%H:%M:%S.%6f"));
+            assert_eq!(Instant::from_micros(micros).to_string(), expected, "{micros}");
+        }
+        assert_eq!(Instant::from_micros(i64::MAX).to_string(), "9223372036854775807us");
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod interest;
 pub mod investment;
 pub mod investor;
 pub mod journal;
+pub mod lease;
 pub mod ledger_transaction;
 pub mod money;
 pub mod organisation;

@@ -97,6 +97,33 @@ pub struct Log {
     pub index: u64,
 }
 
+/// Which chain a node says that it serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ChainIdentity {
+    /// The chain id (EIP-155).
+    pub chain_id: u64,
+    /// Hash of block 0.
+    pub genesis_hash: B256,
+}
+
+/// How an estimate of gas ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Estimate {
+    /// This much gas is enough on the newest state.
+    Gas(u64),
+    /// The call would be reverted with these bytes.
+    Reverted(Vec<u8>),
+}
+
+/// What gas costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeeMarket {
+    /// The base fee of the next block, in wei per gas.
+    pub base_fee_per_gas_wei: u128,
+    /// The tip that was paid at the asked percentile of the newest blocks, their median, in wei per gas.
+    pub tip_per_gas_wei: u128,
+}
+
 /// Why a chain gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
@@ -118,9 +145,31 @@ pub enum ChainError {
     /// The request itself is wrong.
     #[error("the chain cannot answer this: {0}")]
     Invalid(String),
+    /// Fewer nodes than needed gave the same answer. Nothing may be concluded; ask again later.
+    #[error("the nodes do not agree on {0}")]
+    Disagreement(String),
+    /// A node serves another chain than the configured one. Nothing may be signed while it is configured.
+    #[error("endpoint {endpoint} serves chain {} with genesis {}", found.chain_id, found.genesis_hash)]
+    ForeignChain {
+        /// The node's configured name.
+        endpoint: String,
+        /// What it says.
+        found: ChainIdentity,
+    },
+    /// A block that was final is not part of the chain any more: the chain's own promise is broken.
+    #[error("block {} {} was final, and the nodes agree on {found} in its place", was.number, was.hash)]
+    FinalityBroken {
+        /// The block that was agreed on as final.
+        was: BlockRef,
+        /// The hash that stands at its height.
+        found: B256,
+    },
     /// The embedded chain's own files failed or are damaged.
     #[error("the embedded chain cannot be read or written: {0}")]
     Storage(String),
+    /// A sync of the embedded chain's file failed: what the file holds is not certain until it is opened again.
+    #[error("the embedded chain could not be synced: {0}")]
+    SyncFailed(String),
 }
 
 /// An EVM chain.
@@ -162,4 +211,19 @@ pub trait Chain: Send + Sync {
     /// # Errors
     /// [`ChainError::Invalid`] where the balance does not fit 128 bits.
     fn balance(&self, address: Address, at: At) -> Answer<'_, u128>;
+
+    /// Which chain the nodes serve, read from them.
+    fn identity(&self) -> Answer<'_, ChainIdentity>;
+
+    /// The block at a height of the newest branch, `None` above the head.
+    fn block_at(&self, number: u64) -> Answer<'_, Option<BlockRef>>;
+
+    /// The account's next nonce if everything that waits in the pools ran. A hint: a pool forgets.
+    fn pending_nonce(&self, address: Address) -> Answer<'_, u64>;
+
+    /// Gas with which the call runs on the newest state, without reserve.
+    fn estimate_gas(&self, request: CallRequest) -> Answer<'_, Estimate>;
+
+    /// What gas costs, with the tip at this percentile (0–100) of what the newest blocks paid.
+    fn fee_market(&self, tip_percentile: u8) -> Answer<'_, FeeMarket>;
 }

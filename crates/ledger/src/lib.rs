@@ -7,6 +7,10 @@
 //! - [`embedded`]: a chain inside the program, and its JSON-RPC view;
 //! - [`contract`]: the token contract and its factory, bound to [`Chain`];
 //! - [`transaction`]: building and signing ledger transactions;
+//! - [`signer`]: keys in memory, in encrypted files and in hardware, and what they may sign;
+//! - [`fees`]: what is offered for gas;
+//! - [`rpc`]: chains behind JSON-RPC nodes, and [`nodes`]: what several nodes agree on;
+//! - [`pin`]: whether the chain is still the one that was meant;
 //! - [`judge`]: the one pure function that says how an instruction ended;
 //! - [`fake`]: a chain for tests whose faults are scripted.
 //!
@@ -17,11 +21,19 @@ pub mod chain;
 pub mod contract;
 pub mod embedded;
 pub mod fake;
+pub mod fees;
 pub mod judge;
+pub mod nodes;
+pub mod pin;
 pub mod refusal;
+pub mod rpc;
+pub mod signer;
 pub mod transaction;
 pub mod types;
 
-pub use chain::{Answer, At, BlockRef, CallOutcome, CallRequest, Chain, ChainError, Log, LogFilter, Receipt};
-pub use refusal::SendRefusal;
+pub use chain::{
+    Answer, At, BlockRef, CallOutcome, CallRequest, Chain, ChainError, ChainIdentity, Estimate, FeeMarket, Log, LogFilter,
+    Receipt,
+};
+pub use refusal::{SendOutcome, SendRefusal};
 pub use types::{Address, B256, TxHash};

@@ -1,21 +1,28 @@
 //! The command line.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::ids::ClientId;
 use domain::organisation::OrganisationKind;
 use domain::text::Name;
+use indicatif::{ProgressBar, ProgressStyle};
+use store::{Database, Upkeep};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::backup::{BackupOrder, RestoreOrder, back_up, restore};
+use crate::breakdown::EXIT_DISK_FAILED;
+use crate::desk::QUEUE_COMMANDS_MAX;
 use crate::handout::Handout;
-use crate::http::{Doors, openapi_document};
+use crate::http::{CALLS_PER_SECOND, Doors, openapi_document};
 use crate::jobs::head;
 use crate::operations::client::{CreateClient, RevokeClient};
 use crate::operations::organisation::CreateOrganisation;
-use crate::program::{Office, Running, Settings};
+use crate::program::{LEASE_DEFAULT_MS, Office, Running, Settings, documents_path, place};
 use crate::{demo, verify};
 
 /// Why a command did not do its work. It is shown to the person who called it.
@@ -40,16 +47,25 @@ enum Command {
     /// Creates and revokes API clients. Works while a server runs on the same data.
     #[command(subcommand)]
     Client(ClientCommand),
+    /// Brings the database's schema up to date, and ends. Works while a server runs on the same data.
+    Migrate(DataArgs),
+    /// Takes a backup, also while a server runs on the same data.
+    Backup(BackupArgs),
+    /// Restores a backup into an empty place, and verifies it.
+    Restore(RestoreArgs),
     /// Checks the journal, every row, the register and the ledger of a data folder against each other.
-    Verify(DataArgs),
+    Verify(VerifyArgs),
     /// Prints the OpenAPI file.
     Openapi,
 }
 
 #[derive(Debug, Args)]
 struct DataArgs {
+    /// Takes options that are not said otherwise from this TOML file, under their names here.
+    #[arg(long, env = "SCRIP_CONFIG", value_name = "FILE")]
+    config: Option<String>,
     /// Where everything is kept; with --database: keys, documents and the embedded ledger.
-    #[arg(long, default_value = "scrip-data")]
+    #[arg(long, env = "SCRIP_DATA", default_value = "scrip-data")]
     data: PathBuf,
     /// Uses the database of this URL in place of the embedded one; other machines need `sslmode=require`.
     #[arg(long, env = "SCRIP_DATABASE", hide_env_values = true, value_name = "postgres://…")]
@@ -57,32 +73,97 @@ struct DataArgs {
 }
 
 #[derive(Debug, Args)]
+struct DocumentArgs {
+    /// Where documents' bytes lie, for servers that share them; by default `documents` in the data folder.
+    #[arg(long, env = "SCRIP_DOCUMENTS", value_name = "DIR")]
+    documents: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    documents: DocumentArgs,
+}
+
+#[derive(Debug, Args)]
+struct BackupArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    documents: DocumentArgs,
+    /// The folder that becomes the backup; it must not exist.
+    #[arg(long, value_name = "FOLDER")]
+    to: PathBuf,
+    /// Puts the root key into the backup. Whoever has the backup can then read personal data and sign as the registrar.
+    #[arg(long)]
+    with_root_key: bool,
+}
+
+#[derive(Debug, Args)]
+struct RestoreArgs {
+    /// The backup.
+    #[arg(long, value_name = "FOLDER")]
+    from: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// The root key, where the backup does not hold it.
+    #[arg(long, value_name = "FILE")]
+    root_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct ServeArgs {
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    documents: DocumentArgs,
     /// Where HTTP is served; port 0 takes a free one.
-    #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))]
+    #[arg(long, env = "SCRIP_LISTEN", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))]
     listen: SocketAddr,
     /// Whether clients are limited.
-    #[arg(long, value_enum, default_value_t = Switch::On)]
+    #[arg(long, env = "SCRIP_RATE_LIMIT", value_enum, default_value_t = Switch::On)]
     rate_limit: Switch,
+    /// Calls per second of one client, with twice as many at once; more are answered with 429.
+    #[arg(long, env = "SCRIP_CALLS_PER_SECOND", default_value_t = CALLS_PER_SECOND)]
+    calls_per_second: NonZeroU32,
+    /// Requests that may wait to be decided; more are answered with 503.
+    #[arg(long, env = "SCRIP_QUEUE_COMMANDS_MAX", default_value_t = QUEUE_COMMANDS_MAX,
+        value_parser = clap::value_parser!(u16).range(1..))]
+    queue_commands_max: u16,
+    /// Serves metrics for Prometheus under /metrics on a loopback address.
+    #[arg(long, env = "SCRIP_METRICS", value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+    /// Seconds between saying "not ready" and not listening any more at the stop: what a load balancer needs to see it.
+    #[arg(long, env = "SCRIP_DRAIN_DELAY_S", default_value_t = 0)]
+    drain_delay_s: u16,
     /// Serves the embedded ledger as JSON-RPC on a loopback address.
-    #[arg(long)]
+    #[arg(long, env = "SCRIP_LEDGER_RPC", value_name = "ADDRESS")]
     ledger_rpc: Option<SocketAddr>,
     /// Blocks that must follow one until it counts as final on the embedded ledger.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, env = "SCRIP_FINALITY_BLOCKS", default_value_t = 1)]
     finality_blocks: u64,
     /// Leaves the embedded ledger and its work to another server on the same database.
-    #[arg(long, requires = "database", conflicts_with = "ledger_rpc")]
+    #[arg(long, env = "SCRIP_NO_LEDGER")]
     no_ledger: bool,
+    /// How long background work waits for a server that gives no sign of life before another takes over, in milliseconds.
+    #[arg(long, env = "SCRIP_LEASE_MS", default_value_t = LEASE_DEFAULT_MS, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
+    lease_ms: u64,
+    /// Refuses a database whose schema is older than the program, where `scrip migrate` is a step of its own.
+    #[arg(long, env = "SCRIP_NO_MIGRATE")]
+    no_migrate: bool,
 }
 
 #[derive(Debug, Args)]
 struct SandboxArgs {
     #[command(flatten)]
     serve: ServeArgs,
+    /// Lets other machines reach the sandbox, its clock and its secrets: for a network where nobody else is.
+    #[arg(long, env = "SCRIP_EXPOSE_SANDBOX")]
+    expose_sandbox: bool,
     /// Writes addresses, credentials and ids to this file when the sandbox is ready.
-    #[arg(long)]
+    #[arg(long, env = "SCRIP_HANDOUT", value_name = "FILE")]
     handout: Option<PathBuf>,
 }
 
@@ -139,12 +220,19 @@ impl ServeArgs {
         Settings {
             data: self.data.data.clone(),
             database: self.data.database.clone(),
+            documents: self.documents.documents.clone(),
+            upkeep: if self.no_migrate { Upkeep::Refuse } else { Upkeep::Migrate },
             has_ledger: !self.no_ledger,
             listen: self.listen,
-            is_rate_limited: self.rate_limit == Switch::On,
+            calls_per_second: (self.rate_limit == Switch::On).then_some(self.calls_per_second),
+            queue_commands_max: self.queue_commands_max,
             doors,
             ledger_rpc: self.ledger_rpc,
+            metrics: self.metrics,
+            drain_delay: Duration::from_secs(self.drain_delay_s.into()),
+            is_sandbox_exposed: false,
             finality_blocks: self.finality_blocks,
+            lease: Duration::from_millis(self.lease_ms),
         }
     }
 }
@@ -155,9 +243,14 @@ impl CommandLine {
     pub const fn log_levels(&self) -> &'static str {
         match self.command {
             Command::Demo(_) => "warn",
-            Command::Sandbox(_) | Command::Serve(_) | Command::Client(_) | Command::Verify(_) | Command::Openapi => {
-                "info,tokio_postgres=warn"
-            }
+            Command::Sandbox(_)
+            | Command::Serve(_)
+            | Command::Client(_)
+            | Command::Migrate(_)
+            | Command::Backup(_)
+            | Command::Restore(_)
+            | Command::Verify(_)
+            | Command::Openapi => "info,tokio_postgres=warn",
         }
     }
 
@@ -174,6 +267,9 @@ impl CommandLine {
                 create_client(kind, &organisation, &data).await
             }
             Command::Client(ClientCommand::Revoke { client_id, data }) => revoke_client(ClientId::new(client_id), &data).await,
+            Command::Migrate(args) => run_migrate(&args),
+            Command::Backup(args) => run_backup(args).await,
+            Command::Restore(args) => run_restore(args).await,
             Command::Verify(args) => run_verify(&args).await,
             Command::Openapi => {
                 print!("{}", openapi_document()?);
@@ -187,7 +283,7 @@ async fn run_sandbox(args: SandboxArgs) -> Result<ExitCode, Failure> {
     let (running, handout) = start_sandbox(&args).await?;
     println!("Scrip sandbox on {}   docs: {}/docs   data: {}", handout.url, handout.url, args.serve.data.data.display());
     println!("{}", serde_json::to_string_pretty(&handout)?);
-    until_stopped().await?;
+    until_over(&running).await?;
     running.stop().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -195,7 +291,7 @@ async fn run_sandbox(args: SandboxArgs) -> Result<ExitCode, Failure> {
 async fn run_serve(args: ServeArgs) -> Result<ExitCode, Failure> {
     let running = Running::start(&args.settings(Doors::Production)).await?;
     println!("Scrip on http://{}/api", running.address);
-    until_stopped().await?;
+    until_over(&running).await?;
     running.stop().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -210,14 +306,15 @@ async fn run_demo(args: DemoArgs) -> Result<ExitCode, Failure> {
     demo::play(&handout, Some(&running)).await?;
     if !args.once {
         println!("\nThe sandbox stays up on {} (docs: {}/docs). Ctrl-C ends it.", handout.url, handout.url);
-        until_stopped().await?;
+        until_over(&running).await?;
     }
     running.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn start_sandbox(args: &SandboxArgs) -> Result<(Running, Handout), Failure> {
-    let running = Running::start(&args.serve.settings(Doors::Sandbox)).await?;
+    let settings = Settings { is_sandbox_exposed: args.expose_sandbox, ..args.serve.settings(Doors::Sandbox) };
+    let running = Running::start(&settings).await?;
     let inhabitants = running.inhabitants.as_ref().ok_or("a sandbox has inhabitants")?;
     let handout = Handout::of(inhabitants, running.address);
     if let Some(path) = &args.handout {
@@ -262,8 +359,43 @@ async fn close(office: Office, data: &Path) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run_verify(args: &DataArgs) -> Result<ExitCode, Failure> {
-    match verify::verify(&args.data, args.database.as_deref()).await {
+fn run_migrate(args: &DataArgs) -> Result<ExitCode, Failure> {
+    let database = Database::open(&place(&args.data, args.database.as_deref()))?;
+    println!("the database has schema {}", database.schema_version()?.version);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_backup(args: BackupArgs) -> Result<ExitCode, Failure> {
+    let BackupArgs { data: DataArgs { data, database, config: _ }, documents: DocumentArgs { documents }, to, with_root_key } =
+        args;
+    let order = BackupOrder { data, database, documents, to, with_root_key };
+    let progress = progress("{spinner} {msg} {bytes} in {elapsed}");
+    let target = order.to.display().to_string();
+    let done = tokio::task::spawn_blocking(move || back_up(&order, &progress)).await??;
+    println!("backed up to {target}: {done}");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_restore(args: RestoreArgs) -> Result<ExitCode, Failure> {
+    let RestoreArgs { from, data: DataArgs { data, database, config: _ }, root_key } = args;
+    let order = RestoreOrder { from, data, database, root_key };
+    let progress = progress("{bar:40} {msg} {bytes} of {total_bytes} in {elapsed}");
+    let done = restore(&order, &progress).await?;
+    progress.finish_and_clear();
+    println!("restored to {} and verified: {done}", order.data.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A bar on standard error; invisible where that is no terminal.
+fn progress(template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style)
+}
+
+async fn run_verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
+    let (data, database) = (args.data.data.as_path(), args.data.database.as_deref());
+    let documents = documents_path(data, args.documents.documents.as_deref());
+    match verify::verify_with_documents(data, database, &documents).await {
         Ok(report) => {
             println!("{report}");
             Ok(ExitCode::SUCCESS)
@@ -275,12 +407,14 @@ async fn run_verify(args: &DataArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-async fn until_stopped() -> std::io::Result<()> {
+/// Waits until the program is asked to stop. Where a disk fails before, the process ends on the spot.
+async fn until_over(running: &Running) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         _terminated = terminate.recv() => {}
         _interrupted = interrupt.recv() => {}
+        () = running.broken_down() => std::process::exit(EXIT_DISK_FAILED.into()),
     }
     Ok(())
 }

@@ -36,6 +36,10 @@ pub enum KeyUse {
     EmbeddedLedger,
     /// Seals the secrets that a sandbox hands out.
     SandboxSecrets,
+    /// Seals the parts of backups.
+    Backups,
+    /// Signs the manifests of backups.
+    BackupManifests,
 }
 
 /// Something sealed cannot be opened: the key is another, or the bytes were changed.
@@ -53,6 +57,8 @@ impl KeyUse {
             Self::SubjectKeys => b"scrip.key.subject-keys",
             Self::EmbeddedLedger => b"scrip.key.embedded-ledger",
             Self::SandboxSecrets => b"scrip.key.sandbox-secrets",
+            Self::Backups => b"scrip.key.backups",
+            Self::BackupManifests => b"scrip.key.backup-manifests",
         }
     }
 }

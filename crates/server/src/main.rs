@@ -3,16 +3,30 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
-use server::command::CommandLine;
+use server::configuration;
+use server::log::Log;
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let command_line = CommandLine::parse();
+    let command_line = match configuration::read(std::env::args_os()) {
+        Ok(command_line) => command_line,
+        Err(failure) => match failure.downcast::<clap::Error>() {
+            Ok(error) => error.exit(),
+            Err(failure) => return failed(&failure),
+        },
+    };
     // SCRIP_LOG takes the levels, `info` or `warn,scrip::access=info`. Lines are JSON unless a person is looking.
-    let filter = EnvFilter::try_from_env("SCRIP_LOG").unwrap_or_else(|_| EnvFilter::new(command_line.log_levels()));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let levels = std::env::var("SCRIP_LOG").unwrap_or_else(|_| command_line.log_levels().to_owned());
+    let filter = match EnvFilter::try_new(&levels) {
+        Ok(filter) => filter,
+        Err(error) => return failed(&format!("SCRIP_LOG has no levels of a log: {error}")),
+    };
+    let (writer, _keeper) = match Log::open(std::io::stderr()) {
+        Ok(opened) => opened,
+        Err(failure) => return failed(&format!("the log cannot be opened: {failure}")),
+    };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     if std::io::stderr().is_terminal() {
         log.compact().init();
     } else {
@@ -20,9 +34,11 @@ async fn main() -> ExitCode {
     }
     match command_line.run().await {
         Ok(code) => code,
-        Err(failure) => {
-            eprintln!("scrip: {failure}");
-            ExitCode::FAILURE
-        }
+        Err(failure) => failed(&failure),
     }
+}
+
+fn failed(reason: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("scrip: {reason}");
+    ExitCode::FAILURE
 }

@@ -9,12 +9,26 @@
 pub enum Bug {
     /// A platform's investment is found whoever asks: the access test must see it.
     ForeignInvestment,
+    /// A document that somebody has is looked for once more before it is not found: the timing test must see it.
+    ForeignDocumentSoughtTwice,
     /// An answer is not remembered with its effect: the idempotency test must see it.
     ForgottenAnswer,
     /// Every seventh batch is answered although it was not committed: the kill test must see it.
     AnswerWithoutCommit,
     /// Stored bytes are not sent again after a crash: the kill test must see it.
     NothingSentAgain,
+    /// The units left are read once a batch and not counted down within it: the oversell test must see it.
+    ReadThenInsert,
+    /// The fencing number of a record is not compared: the lane test must see it.
+    StaleFencing,
+    /// As many requests wait as come: the overload test must see it.
+    NoQueueBound,
+    /// Answers are sent before the commit: the kills under load must see it.
+    AnswerBeforeCommit,
+    /// The remembered answer is stored in a commit of its own, after the effect: the kills under load must see it.
+    KeyOutsideCommit,
+    /// A batch whose commit was not answered is run again as another batch: the cut commit must see it.
+    BlindRerun,
 }
 
 impl Bug {
@@ -23,9 +37,16 @@ impl Bug {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ForeignInvestment => "foreign_investment",
+            Self::ForeignDocumentSoughtTwice => "foreign_document_sought_twice",
             Self::ForgottenAnswer => "forgotten_answer",
             Self::AnswerWithoutCommit => "answer_without_commit",
             Self::NothingSentAgain => "nothing_sent_again",
+            Self::ReadThenInsert => "read_then_insert",
+            Self::StaleFencing => "stale_fencing",
+            Self::NoQueueBound => "no_queue_bound",
+            Self::AnswerBeforeCommit => "answer_before_commit",
+            Self::KeyOutsideCommit => "key_outside_commit",
+            Self::BlindRerun => "blind_rerun",
         }
     }
 

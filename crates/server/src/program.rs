@@ -1,79 +1,60 @@
 //! The program as a whole: what is opened, in which order, and how it stops.
 
+mod settings;
+
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::ids::HolderId;
 use domain::journal::Head;
 use domain::product::Token;
 use ledger::embedded::{BASE_FEE_PER_GAS_WEI, CHAIN_ID_DEFAULT, EmbeddedChain, GenesisConfig, TRANSACTION_GAS_LIMIT};
 use ledger::transaction::{Fees, LocalSigner, Signer, SignerError};
+use ledger::{Address, Chain};
 use store::sqlite::ProcessLock;
-use store::{Database, Place, Reader, StoreError};
+use store::{Database, Place, Reader, StoreError, Upkeep};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::{CLOCK_SETTING, Clock};
-use crate::desk::{Desk, DeskThread, ProgramFault};
+use crate::desk::{Desk, DeskFittings, DeskThread, ProgramFault, QUEUE_COMMANDS_MAX};
 use crate::directory::ClientDirectory;
 use crate::documents::DocumentFolder;
 use crate::entropy::{Entropy, NoEntropy};
+use crate::fence::{self, WentBack};
 use crate::http::listener::{self, ListenerLimits};
 use crate::http::{Counter, Doors, Furnishing, router};
-use crate::jobs::{LedgerParts, LedgerPolicy, LedgerWork, head, produce, refresh};
+use crate::jobs::lane::holder_of;
+use crate::jobs::{LedgerParts, LedgerPolicy, LedgerWork, head, produce, refresh, supervise};
 use crate::keyring::{self, KeyUse, Keyring};
 use crate::ledger_rpc;
+use crate::meters::Meters;
+use crate::meters::exposition::{self, Sources};
+use crate::operations::document::FindDocuments;
 use crate::operations::sandbox::{INHABITANTS_SETTING, Inhabitants, SettleSandbox};
+use crate::standing::Standing;
+
+pub use self::settings::Settings;
 
 /// Wei the embedded ledger's registrar starts with: more than any number of batches costs.
 const REGISTRAR_WEI: u128 = 1_000_000_000_000_000_000_000_000_000;
 /// What the embedded ledger is offered for gas: twice its constant base fee.
 const MAX_FEE_PER_GAS_WEI: u128 = BASE_FEE_PER_GAS_WEI as u128 * 2;
+/// How long a program that gives no sign of life keeps background work from others, unless it is told; in milliseconds.
+pub const LEASE_DEFAULT_MS: u64 = 15_000;
 /// Connections that read the database.
 const READERS: usize = 4;
 /// How long the sandbox waits for its token contract before it gives up, in steps of ten milliseconds.
 const TOKEN_WAIT_STEPS: u32 = 3_000;
 
-/// How to run.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where everything is kept that is not in the database: keys, documents, the embedded ledger.
-    pub data: PathBuf,
-    /// The URL of a `PostgreSQL` database; `None` for the embedded one in the data folder. Servers that share a database
-    /// have the same root key in their data folders.
-    pub database: Option<String>,
-    /// Whether this program holds the embedded ledger and does its work. Of the servers that share a database one does;
-    /// the others leave that work to it.
-    pub has_ledger: bool,
-    /// Where HTTP is served.
-    pub listen: SocketAddr,
-    /// Whether clients are limited.
-    pub is_rate_limited: bool,
-    /// Which doors the counter has; the sandbox is also settled.
-    pub doors: Doors,
-    /// Where the embedded ledger is served as JSON-RPC, if at all; loopback only.
-    pub ledger_rpc: Option<SocketAddr>,
-    /// Blocks that must follow one until it counts as final on the embedded ledger.
-    pub finality_blocks: u64,
-}
-
-impl Default for Settings {
-    /// What the command line takes where it is not told.
-    fn default() -> Self {
-        Self {
-            data: PathBuf::from("scrip-data"),
-            database: None,
-            has_ledger: true,
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
-            is_rate_limited: true,
-            doors: Doors::Production,
-            ledger_rpc: None,
-            finality_blocks: 1,
-        }
-    }
+/// Where documents' bytes lie: in a folder of their own where one is named, else in the data folder.
+#[must_use]
+pub fn documents_path(data: &Path, documents: Option<&Path>) -> PathBuf {
+    documents.map_or_else(|| data.join("documents"), Path::to_owned)
 }
 
 /// Why the program does not start.
@@ -100,18 +81,36 @@ pub enum StartFault {
     /// The first inhabitants could not be settled.
     #[error("the sandbox: {0}")]
     Settle(#[from] ProgramFault),
+    /// The database does not say which uploads were completed.
+    #[error("the documents' folder: {0}")]
+    Documents(ProgramFault),
     /// Sealed settings cannot be read: the data folder belongs to another key.
     #[error("the data folder was written with another key")]
     OtherKey,
+    /// The database lies behind what this instance has committed: an older copy, or a standby that missed commits.
+    #[error(transparent)]
+    WentBack(#[from] WentBack),
     /// The token contract does not appear on the ledger.
     #[error("the token contract does not appear on the ledger")]
     NoToken,
     /// A ledger is to be served that another program holds.
     #[error("--ledger-rpc needs the ledger: leave --no-ledger out")]
     LedgerElsewhere,
-    /// A JSON-RPC listener elsewhere than on this machine.
-    #[error("--ledger-rpc takes loopback addresses only")]
-    NotLoopback,
+    /// A listener without authentication elsewhere than on this machine.
+    #[error("--{0} takes loopback addresses only, not {1}")]
+    NotLoopback(&'static str, SocketAddr),
+    /// A sandbox that other machines reach.
+    #[error("a sandbox on {0} gives its clock and its secrets to everybody who reaches it: say --expose-sandbox, or use serve")]
+    SandboxExposed(SocketAddr),
+    /// Without a database of its own there is nobody to leave the ledger to.
+    #[error("--no-ledger leaves the ledger to another server on the same --database: name one")]
+    NobodyHasTheLedger,
+    /// Others than the owner of the root key may read it.
+    #[error("{0} is open to others than its owner: `chmod 600` it, and change it where somebody may have read it")]
+    KeyExposed(String),
+    /// The database was written with a root key that is not there.
+    #[error("{0} is missing, but the database was written with one: bring it back, or copy that of the other servers")]
+    KeyMissing(String),
 }
 
 /// A data folder, opened: keys, database, clock and desk, without any server.
@@ -124,29 +123,63 @@ pub struct Office {
     pub clock: Clock,
     /// The way to the desk.
     pub desk: Desk,
+    /// What cannot work although it runs.
+    pub standing: Standing,
+    /// What the program counts and measures.
+    pub meters: Arc<Meters>,
     desk_thread: DeskThread,
 }
 
 impl Office {
-    /// Opens a data folder, making it where it is new, and its database: the embedded one, or that of a URL.
+    /// Opens a data folder, making it where it is new, and its database: the embedded one, or that of a URL. Brings the
+    /// database's schema up to date.
     ///
     /// # Errors
     /// See [`StartFault`].
     pub fn open(data: &Path, database: Option<&str>) -> Result<Self, StartFault> {
+        Self::open_with(data, database, Upkeep::Migrate, QUEUE_COMMANDS_MAX)
+    }
+
+    /// The same, with a schema that is brought up to date, or refused, and another limit of what may wait for the desk.
+    ///
+    /// # Errors
+    /// See [`StartFault`].
+    pub fn open_with(data: &Path, database: Option<&str>, upkeep: Upkeep, queue_commands_max: u16) -> Result<Self, StartFault> {
         let at = |what: &str| {
             let what = format!("{}: {what}", data.display());
             move |error| StartFault::Io(what, error)
         };
         make_private(data).map_err(at("the data folder"))?;
         let mut entropy = Entropy::from_machine()?;
-        let keyring = Keyring::open(&data.join("root.key"), &mut entropy).map_err(at("the root key"))?;
-        let database = Database::open(&place(data, database))?;
+        let key_path = data.join("root.key");
+        // A key that is there is read first: a wrong one is a reason not to touch the database.
+        let known = if key_path.exists() {
+            if is_open_to_others(&key_path).map_err(at("the root key"))? {
+                return Err(StartFault::KeyExposed(key_path.display().to_string()));
+            }
+            Some(Keyring::open(&key_path, &mut entropy).map_err(at("the root key"))?)
+        } else {
+            None
+        };
+        let database = Database::open_with(&place(data, database), upkeep)?;
         let archive = Arc::new(database.reader(READERS)?);
+        let keyring = match known {
+            Some(keyring) => keyring,
+            // What was written cannot be read, nor continued, with a new key.
+            None if archive.journal_head()?.sequence > 0 => return Err(StartFault::KeyMissing(key_path.display().to_string())),
+            None => Keyring::open(&key_path, &mut entropy).map_err(at("the root key"))?,
+        };
         // Asked before anything is written: entries made with another key could never be checked.
         read_inhabitants(&archive, &keyring)?;
+        if let Ok(kept) = head::read(&head::default_path(data), &keyring) {
+            fence::holds(&archive, kept)??;
+        }
         let clock = Clock::ahead_by(read_clock(&archive)?);
-        let (desk, desk_thread) = Desk::open(database.writer()?, keyring.clone(), entropy).map_err(at("the desk"))?;
-        Ok(Self { keyring, archive, clock, desk, desk_thread })
+        let meters = Arc::new(Meters::new());
+        let fittings = DeskFittings { meters: meters.desk.clone(), queue_commands_max };
+        let opened = Desk::open(database.writer()?, keyring.clone(), entropy, fittings);
+        let (desk, desk_thread) = opened.map_err(at("the desk"))?;
+        Ok(Self { keyring, archive, clock, desk, standing: Standing::default(), meters, desk_thread })
     }
 
     /// Waits until the desk has answered everything, keeps the head, and closes.
@@ -174,7 +207,10 @@ pub struct Running {
     pub chain: Option<Arc<EmbeddedChain>>,
     /// Who lives in the sandbox; `None` in production.
     pub inhabitants: Option<Inhabitants>,
+    /// Where metrics are served, if at all.
+    pub metrics_address: Option<SocketAddr>,
     head_path: PathBuf,
+    drain: (watch::Sender<bool>, Duration),
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     _lock: ProcessLock,
@@ -186,39 +222,59 @@ impl Running {
     /// # Errors
     /// See [`StartFault`].
     pub async fn start(settings: &Settings) -> Result<Self, StartFault> {
+        settings.check()?;
         let data = settings.data.as_path();
         make_private(data).map_err(|error| StartFault::Io(data.display().to_string(), error))?;
         let lock = ProcessLock::take(data).map_err(|error| {
             if matches!(error, StoreError::Busy) { StartFault::InUse(data.to_owned()) } else { StartFault::Store(error) }
         })?;
-        let office = Office::open(data, settings.database.as_deref())?;
+        let (database, queue_commands_max) = (settings.database.as_deref(), settings.queue_commands_max);
+        let office = Office::open_with(data, database, settings.upkeep, queue_commands_max)?;
         let listener = bind(settings.listen).await?;
         let address = listener.local_addr().map_err(|error| StartFault::Io("the listener".into(), error))?;
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
         let chain = if settings.has_ledger { Some(start_ledger(settings, &office, &stopped, &mut tasks)?) } else { None };
         let head_path = head::default_path(data);
-        tasks.push(tokio::spawn(head::run(office.desk.clone(), office.keyring.clone(), head_path.clone(), stopped.clone())));
+        tasks.push(keep_head(&office, &head_path, &stopped));
         let inhabitants = match settings.doors {
             Doors::Production => None,
             Doors::Sandbox => Some(settle(&office).await?),
         };
-        let counter = furnish(settings, &office, &stopped, &mut tasks)?;
+        let (drain, draining) = watch::channel(false);
+        let counter = furnish(settings, &office, (&stopped, draining), &mut tasks).await?;
         let serving = router(Arc::new(counter), settings.doors);
+        let (meters, told) = (office.meters.clone(), stopped.clone());
+        let sorting = move || exposition::sort_values(meters.clone(), told.clone());
+        tasks.push(tokio::spawn(supervise("meters", office.meters.tasks.clone(), stopped.clone(), sorting)));
         let serve = listener::serve(listener, serving, ListenerLimits::DEFAULT, stopped.clone());
         tasks.push(tokio::spawn(async move {
             serve.await;
         }));
         if let Some(address) = settings.ledger_rpc {
             let chain = chain.clone().ok_or(StartFault::LedgerElsewhere)?;
-            tasks.push(serve_ledger(address, chain, stopped).await?);
+            tasks.push(serve_ledger(address, chain, stopped.clone()).await?);
         }
-        Ok(Self { address, office, chain, inhabitants, head_path, stop, tasks, _lock: lock })
+        let metrics_address = match settings.metrics {
+            Some(address) => Some(serve_metrics(address, &office, chain.clone(), &stopped, &mut tasks).await?),
+            None => None,
+        };
+        let drain = (drain, settings.drain_delay);
+        Ok(Self { address, office, chain, inhabitants, metrics_address, head_path, drain, stop, tasks, _lock: lock })
     }
 
-    /// Stops in order: no new requests, running ones finish, background work hands back, the desk answers and closes.
+    /// Waits until a disk fails. Then the process must end without writing anything more, and so without
+    /// [`Running::stop`].
+    pub async fn broken_down(&self) {
+        self.office.desk.breakdown().reported().await;
+    }
+
+    /// Stops in order: it says that it is not ready, then takes no new requests, running ones finish, background work
+    /// hands back, the desk answers and closes.
     pub async fn stop(self) {
-        let Self { office, head_path, stop, tasks, chain, .. } = self;
+        let Self { office, head_path, drain: (drain, delay), stop, tasks, chain, .. } = self;
+        drain.send_replace(true);
+        tokio::time::sleep(delay).await;
         stop.send_replace(true);
         for task in tasks {
             if let Err(error) = task.await {
@@ -251,7 +307,9 @@ fn start_ledger(
 ) -> Result<Arc<EmbeddedChain>, StartFault> {
     let signer = LocalSigner::new(office.keyring.derive(KeyUse::EmbeddedLedger))?;
     let chain = Arc::new(open_ledger(settings, &office.clock, &signer)?);
-    tasks.extend(spawn_ledger_work(office, chain.clone(), Arc::new(signer), stopped));
+    let holder = holder_of(&settings.data, &mut Entropy::from_machine()?);
+    let holder = holder.map_err(|error| StartFault::Io("the holder's name".into(), error))?;
+    tasks.extend(spawn_ledger_work(office, chain.clone(), Arc::new(signer), (holder, embedded_policy(settings.lease)), stopped));
     Ok(chain)
 }
 
@@ -276,61 +334,117 @@ fn spawn_ledger_work(
     office: &Office,
     chain: Arc<EmbeddedChain>,
     signer: Arc<LocalSigner>,
+    (holder, policy): (HolderId, LedgerPolicy),
     stopped: &watch::Receiver<bool>,
 ) -> Vec<JoinHandle<()>> {
     let (sent, block) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let work = LedgerWork::new(LedgerParts {
+    let parts = LedgerParts {
         desk: office.desk.clone(),
         archive: office.archive.clone(),
         chain: chain.clone(),
         signer,
         clock: office.clock.clone(),
-        policy: embedded_policy(),
+        holder,
+        policy,
+        meters: office.meters.ledger.clone(),
         sent: sent.clone(),
         block: block.clone(),
-    });
-    let blocks = produce::run(chain, sent, block, stopped.clone());
-    vec![tokio::spawn(work.run(stopped.clone())), tokio::spawn(blocks)]
+        standing: office.standing.clone(),
+    };
+    let told = stopped.clone();
+    let work = move || LedgerWork::new(parts.clone()).run(told.clone());
+    let (told, breakdown) = (stopped.clone(), office.desk.breakdown());
+    let blocks = move || produce::run(chain.clone(), sent.clone(), block.clone(), breakdown.clone(), told.clone());
+    let tasks = &office.meters.tasks;
+    vec![
+        tokio::spawn(supervise("ledger", tasks.clone(), stopped.clone(), work)),
+        tokio::spawn(supervise("blocks", tasks.clone(), stopped.clone(), blocks)),
+    ]
 }
 
-const fn embedded_policy() -> LedgerPolicy {
+const fn embedded_policy(lease: Duration) -> LedgerPolicy {
     LedgerPolicy {
         validity_s: 30 * 60,
         fees: Fees { max_fee_per_gas_wei: MAX_FEE_PER_GAS_WEI, max_priority_fee_per_gas_wei: 0 },
         transaction_gas_max: TRANSACTION_GAS_LIMIT,
         open_max: 16,
+        lease,
         look_every: Duration::from_millis(500),
     }
 }
 
-fn furnish(
+/// The folder of documents; what ended programs left in it is collected.
+async fn open_documents(settings: &Settings, office: &Office, entropy: &mut Entropy) -> Result<DocumentFolder, StartFault> {
+    let folder = |error| StartFault::Io("the documents' folder".into(), error);
+    let life = uuid::Builder::from_random_bytes(entropy.bytes()).into_uuid();
+    let (documents, abandoned) = DocumentFolder::open(&settings.documents_path(), life).map_err(folder)?;
+    for left in abandoned {
+        let find = FindDocuments { ids: left.ids().collect() };
+        let found = office.desk.run(find, office.clock.now()).await.map_err(StartFault::Documents)?;
+        documents.collect(&left, |id| found.contains(&id)).map_err(folder)?;
+    }
+    Ok(documents)
+}
+
+async fn furnish(
     settings: &Settings,
     office: &Office,
-    stopped: &watch::Receiver<bool>,
+    (stopped, draining): (&watch::Receiver<bool>, watch::Receiver<bool>),
     tasks: &mut Vec<JoinHandle<()>>,
 ) -> Result<Counter, StartFault> {
-    let folder = |error| StartFault::Io("the documents' folder".into(), error);
-    let documents = DocumentFolder::open(&settings.data.join("documents")).map_err(folder)?;
-    for id in documents.ids().map_err(folder)? {
-        // Bytes without a row were left by an upload that a crash cut off before its commit.
-        if !office.archive.document_exists(id)? {
-            documents.remove(id).map_err(folder)?;
-        }
-    }
+    let mut entropy = Entropy::from_machine()?;
+    let documents = open_documents(settings, office, &mut entropy).await?;
     let directory = Arc::new(ClientDirectory::default());
     refresh::once(&office.archive, &directory, &office.clock)?;
-    let refreshing = refresh::run(office.archive.clone(), directory.clone(), office.clock.clone(), stopped.clone());
-    tasks.push(tokio::spawn(refreshing));
+    let (archive, kept, clock, told) = (office.archive.clone(), directory.clone(), office.clock.clone(), stopped.clone());
+    let refreshing = move || refresh::run(archive.clone(), kept.clone(), clock.clone(), told.clone());
+    tasks.push(tokio::spawn(supervise("directory", office.meters.tasks.clone(), stopped.clone(), refreshing)));
     Ok(Counter::new(Furnishing {
         desk: office.desk.clone(),
         archive: office.archive.clone(),
+        readers: READERS,
         directory,
         documents,
         clock: office.clock.clone(),
         keyring: office.keyring.clone(),
-        entropy: Entropy::from_machine()?,
-        is_rate_limited: settings.is_rate_limited,
+        entropy,
+        calls_per_second: settings.calls_per_second,
+        standing: office.standing.clone(),
+        meters: office.meters.clone(),
+        draining,
     }))
+}
+
+/// Keeps the journal's head outside the data folder.
+fn keep_head(office: &Office, path: &Path, stopped: &watch::Receiver<bool>) -> JoinHandle<()> {
+    let (desk, keyring, path, told) = (office.desk.clone(), office.keyring.clone(), path.to_owned(), stopped.clone());
+    let keep = move || head::run(desk.clone(), keyring.clone(), path.clone(), told.clone());
+    tokio::spawn(supervise("head", office.meters.tasks.clone(), stopped.clone(), keep))
+}
+
+/// Serves the metrics, on an address of their own. The address.
+async fn serve_metrics(
+    address: SocketAddr,
+    office: &Office,
+    chain: Option<Arc<EmbeddedChain>>,
+    stopped: &watch::Receiver<bool>,
+    tasks: &mut Vec<JoinHandle<()>>,
+) -> Result<SocketAddr, StartFault> {
+    let signer = LocalSigner::new(office.keyring.derive(KeyUse::EmbeddedLedger))?.address();
+    let sources = Sources {
+        meters: office.meters.clone(),
+        desk: office.desk.clone(),
+        archive: office.archive.clone(),
+        clock: office.clock.clone(),
+        ledger: chain.map(|chain| -> (Arc<dyn Chain>, Address) { (chain, signer) }),
+    };
+    let listener = bind(address).await?;
+    let address = listener.local_addr().map_err(|error| StartFault::Io("the metrics' listener".into(), error))?;
+    let serve = listener::serve(listener, exposition::router(sources), ListenerLimits::DEFAULT, stopped.clone());
+    tasks.push(tokio::spawn(async move {
+        serve.await;
+    }));
+    Ok(address)
 }
 
 /// The inhabitants of a sandbox: settled once, then read back for ever, and their token awaited.
@@ -356,6 +470,12 @@ fn make_private(folder: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
+/// Whether somebody else than its owner may read or write a file.
+fn is_open_to_others(file: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(std::fs::metadata(file)?.permissions().mode() & 0o077 != 0)
+}
+
 /// The inhabitants that were settled before; the first thing in a data folder that only its own key opens.
 fn read_inhabitants(archive: &Reader, keyring: &Keyring) -> Result<Option<Inhabitants>, StartFault> {
     let Some(sealed) = archive.setting(INHABITANTS_SETTING)? else { return Ok(None) };
@@ -378,9 +498,6 @@ async fn serve_ledger(
     chain: Arc<EmbeddedChain>,
     stopped: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, StartFault> {
-    if !address.ip().is_loopback() {
-        return Err(StartFault::NotLoopback);
-    }
     let listener = bind(address).await?;
     let serve = listener::serve(listener, ledger_rpc::router(chain), ListenerLimits::DEFAULT, stopped);
     Ok(tokio::spawn(async move {

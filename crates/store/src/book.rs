@@ -9,10 +9,12 @@ use domain::ids::{
     CampaignId, ClientId, CreditId, DocumentId, InstructionId, InvestmentId, InvestorId, IssuerId, LedgerTransactionId,
     OrganisationId, ProductId, WalletId,
 };
+use domain::instant::Instant;
 use domain::instruction::Instruction;
 use domain::investment::Investment;
 use domain::investor::Investor;
 use domain::journal::Head;
+use domain::lease::{Lane, Lease};
 use domain::ledger_transaction::{LedgerTransaction, Signer};
 use domain::organisation::{Client, Organisation, OrganisationKind};
 use domain::product::{Issuer, Listing, Product};
@@ -22,7 +24,7 @@ use crate::record::{Answer, AnswerKey};
 
 /// What the commands of a batch name. The engine adds what those rows refer to: a campaign's product, an investment's
 /// campaign, product, investor and newest credit, a credit's investment, an instruction's credit, and so on upwards.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Wanted {
     /// By id.
     pub organisations: BTreeSet<OrganisationId>,
@@ -56,10 +58,14 @@ pub struct Wanted {
     pub credits: BTreeSet<CreditId>,
     /// By id; with the credit.
     pub instructions: BTreeSet<InstructionId>,
+    /// By id, alone, without waiting for another process: an instruction that one is working on is not given.
+    pub claimed_instructions: BTreeSet<InstructionId>,
     /// By id.
     pub ledger_transactions: BTreeSet<LedgerTransactionId>,
     /// By address.
     pub signers: BTreeSet<EvmAddress>,
+    /// Who works on these lanes; with the database's time.
+    pub lanes: BTreeSet<Lane>,
     /// Remembered answers, looked up in the day of `answers_day` and the day before.
     pub answers: BTreeSet<AnswerKey>,
     /// Days since 1970-01-01 of the batch.
@@ -82,7 +88,7 @@ macro_rules! versioned {
     )+};
 }
 
-versioned!(Product, Campaign, Investor, Investment, Credit, Instruction, LedgerTransaction, Signer);
+versioned!(Product, Campaign, Investor, Investment, Credit, Instruction, LedgerTransaction, Signer, Lease);
 
 /// Rows of one table by key, with what each was before the batch.
 #[derive(Clone, Debug)]
@@ -125,6 +131,12 @@ impl<K: Ord + Copy, V: Clone> Table<K, V> {
         self.rows.get(key).map(|slot| &slot.row)
     }
 
+    /// The row as it was loaded, whatever the commands before made of it.
+    #[must_use]
+    pub fn as_loaded(&self, key: &K) -> Option<&V> {
+        self.rows.get(key).map(|slot| slot.before.as_ref().unwrap_or(&slot.row))
+    }
+
     /// Every row, keys ascending.
     pub fn iter(&self) -> impl Iterator<Item = &V> {
         self.rows.values().map(|slot| &slot.row)
@@ -149,6 +161,11 @@ impl<K: Ord + Copy, V: Clone> Table<K, V> {
                 self.rows.insert(key, Slot { row, before: None, is_changed: true });
             }
         }
+    }
+
+    /// Whether a row is to be written.
+    fn is_changed(&self) -> bool {
+        self.rows.values().any(|slot| slot.is_changed)
     }
 
     /// The rows to be written, keys ascending.
@@ -196,6 +213,10 @@ pub struct Book {
     pub ledger_transactions: Table<LedgerTransactionId, LedgerTransaction>,
     /// Signers.
     pub signers: Table<EvmAddress, Signer>,
+    /// Leases by lane.
+    pub leases: Table<Lane, Lease>,
+    /// The database's own time, read once the leases are locked; where lanes are wanted.
+    pub engine_now: Option<Instant>,
     /// Remembered answers.
     pub answers: BTreeMap<AnswerKey, Answer>,
     /// The journal's newest entry.
@@ -223,9 +244,57 @@ impl Default for Book {
             instructions: Table::new(),
             ledger_transactions: Table::new(),
             signers: Table::new(),
+            leases: Table::new(),
+            engine_now: None,
             answers: BTreeMap::new(),
             journal_head: Head::EMPTY,
         }
+    }
+}
+
+impl Book {
+    /// Whether any row is to be written.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        let Self {
+            organisations,
+            organisation_names_taken: _,
+            clients,
+            issuers,
+            products,
+            asset_codes_taken: _,
+            listings,
+            campaigns,
+            investors,
+            wrapped_keys: _,
+            wallets,
+            addresses_taken: _,
+            documents,
+            investments,
+            credits,
+            instructions,
+            ledger_transactions,
+            signers,
+            leases,
+            engine_now: _,
+            answers: _,
+            journal_head: _,
+        } = self;
+        organisations.is_changed()
+            || clients.is_changed()
+            || issuers.is_changed()
+            || products.is_changed()
+            || listings.is_changed()
+            || campaigns.is_changed()
+            || investors.is_changed()
+            || wallets.is_changed()
+            || documents.is_changed()
+            || investments.is_changed()
+            || credits.is_changed()
+            || instructions.is_changed()
+            || ledger_transactions.is_changed()
+            || signers.is_changed()
+            || leases.is_changed()
     }
 }
 

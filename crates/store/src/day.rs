@@ -45,6 +45,11 @@ impl Kind {
         }
     }
 
+    /// What a table holds, and of which day, where it is a day's.
+    pub(crate) fn of_table(table: &str) -> Option<(Self, i64)> {
+        Self::ALL.into_iter().find_map(|kind| Some((kind, kind.day_of(table)?)))
+    }
+
     /// Whether a day is over and its table to be dropped when another day begins.
     pub(crate) const fn is_over(day: i64, begun: i64) -> bool {
         day < begun.saturating_sub(1)

@@ -8,6 +8,7 @@ use crate::book::{Book, Wanted};
 use crate::error::StoreError;
 use crate::reader::Reader;
 use crate::record::Record;
+use crate::schema::{SchemaVersion, Upkeep};
 use crate::{Writer, postgres, sqlite};
 
 /// Where a database is.
@@ -34,9 +35,28 @@ impl Database {
     /// # Errors
     /// As [`sqlite::Database::open`] and [`postgres::Database::open`].
     pub fn open(place: &Place) -> Result<Self, StoreError> {
+        Self::open_with(place, Upkeep::Migrate)
+    }
+
+    /// The same, with a schema that is brought up to date, refused or left.
+    ///
+    /// # Errors
+    /// As [`sqlite::Database::open_with`] and [`postgres::Database::open_with`].
+    pub fn open_with(place: &Place, upkeep: Upkeep) -> Result<Self, StoreError> {
         match place {
-            Place::Folder(path) => sqlite::Database::open(path).map(Self::Sqlite),
-            Place::Server(url) => postgres::Database::open(url).map(Self::Postgres),
+            Place::Folder(path) => sqlite::Database::open_with(path, upkeep).map(Self::Sqlite),
+            Place::Server(url) => postgres::Database::open_with(url, upkeep).map(Self::Postgres),
+        }
+    }
+
+    /// The version of its schema.
+    ///
+    /// # Errors
+    /// The engine cannot be reached.
+    pub fn schema_version(&self) -> Result<SchemaVersion, StoreError> {
+        match self {
+            Self::Sqlite(database) => database.schema_version(),
+            Self::Postgres(database) => database.schema_version(),
         }
     }
 
@@ -84,6 +104,20 @@ impl Writer for AnyWriter {
         match self {
             Self::Sqlite(writer) => writer.commit(book, record).await,
             Self::Postgres(writer) => writer.commit(book, record).await,
+        }
+    }
+
+    fn loads_ahead(&self) -> bool {
+        match self {
+            Self::Sqlite(writer) => writer.loads_ahead(),
+            Self::Postgres(writer) => writer.loads_ahead(),
+        }
+    }
+
+    fn announce(&mut self, next: Wanted) {
+        match self {
+            Self::Sqlite(writer) => writer.announce(next),
+            Self::Postgres(writer) => writer.announce(next),
         }
     }
 

@@ -14,6 +14,9 @@ pub enum StoreError {
     /// There is no room to write: reads go on.
     #[error("the database has no room left")]
     Full,
+    /// A write or a sync of the disk failed: what the file holds is not certain, and must not be built upon.
+    #[error("the disk failed: {0}")]
+    Disk(String),
     /// A row is not as it was loaded, or a unique key is taken: this batch must be decided anew.
     #[error("a row changed meanwhile: {0}")]
     Conflict(&'static str),

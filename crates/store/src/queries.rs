@@ -88,6 +88,19 @@ pub struct LiveLedgerTransaction {
     pub instructions: Vec<Instruction>,
 }
 
+/// How much ledger work is open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LedgerBacklog {
+    /// Ledger transactions in flight.
+    pub open_transactions: u64,
+    /// Instructions that wait to be signed.
+    pub queued_instructions: u64,
+    /// When the oldest instruction that is not judged was ordered.
+    pub oldest_processing_at: Option<Instant>,
+    /// The highest next nonce of any signer.
+    pub next_nonce: u64,
+}
+
 /// A stored journal entry with the hash that was stored beside it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredEntry {

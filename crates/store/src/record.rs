@@ -89,4 +89,17 @@ impl Record {
             revoked_tokens: Vec::new(),
         }
     }
+
+    /// Whether there is nothing in it beside the batch's id.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        let Self { batch_id: _, day: _, journal, answers, wrapped_keys, persons, attempts, settings, revoked_tokens } = self;
+        journal.is_empty()
+            && answers.is_empty()
+            && wrapped_keys.is_empty()
+            && persons.is_empty()
+            && attempts.is_empty()
+            && settings.is_empty()
+            && revoked_tokens.is_empty()
+    }
 }

@@ -241,6 +241,18 @@ pub fn pack_items(items: &[Item]) -> Result<Vec<u8>, PackError> {
     Ok(out)
 }
 
+/// Reads the instructions that `execute` takes.
+///
+/// # Errors
+/// [`PackError::Length`] where the bytes do not divide into items.
+pub fn unpack_items(bytes: &[u8]) -> Result<Vec<Item>, PackError> {
+    let (items, rest) = bytes.as_chunks::<ITEM_BYTES>();
+    if !rest.is_empty() {
+        return Err(PackError::Length { length_bytes: bytes.len() });
+    }
+    Ok(items.iter().map(|item| unpack_item(&mut item.as_slice())).collect())
+}
+
 /// Reads the records of an `Executed` event.
 ///
 /// # Errors
@@ -277,23 +289,25 @@ fn units_bytes(units: u128) -> impl Iterator<Item = u8> {
 
 fn unpack_record(bytes: &[u8; RECORD_BYTES]) -> Record {
     let mut rest = bytes.as_slice();
-    let [kind] = split(&mut rest);
-    let number = u64::from_be_bytes(split(&mut rest));
-    let id = split(&mut rest);
-    let account = Address(split(&mut rest));
-    let units: [u8; 12] = split(&mut rest);
-    let counterparty = Address(split(&mut rest));
+    let item = unpack_item(&mut rest);
     let [outcome] = split(&mut rest);
-    Record {
-        item: Item {
-            kind: Kind::from_code(kind),
-            number,
-            id,
-            account,
-            units: units.iter().fold(0, |sum, byte| sum << 8 | u128::from(*byte)),
-            counterparty,
-        },
-        outcome: Outcome::from_code(outcome),
+    Record { item, outcome: Outcome::from_code(outcome) }
+}
+
+fn unpack_item(rest: &mut &[u8]) -> Item {
+    let [kind] = split(rest);
+    let number = u64::from_be_bytes(split(rest));
+    let id = split(rest);
+    let account = Address(split(rest));
+    let units: [u8; 12] = split(rest);
+    let counterparty = Address(split(rest));
+    Item {
+        kind: Kind::from_code(kind),
+        number,
+        id,
+        account,
+        units: units.iter().fold(0, |sum, byte| sum << 8 | u128::from(*byte)),
+        counterparty,
     }
 }
 
@@ -336,6 +350,7 @@ mod tests {
             let item = random_item(&mut random);
             let mut bytes = pack_items(&[item]).unwrap();
             assert_eq!(bytes.len(), ITEM_BYTES);
+            assert_eq!(unpack_items(&bytes), Ok(vec![item]));
             bytes.push(outcome);
             let records = unpack_records(&bytes).unwrap();
             assert_eq!(records, [Record { item, outcome: Outcome::from_code(outcome) }]);
@@ -361,6 +376,7 @@ mod tests {
     #[test]
     fn a_part_of_a_record_is_refused() {
         assert_eq!(unpack_records(&[0; 79]), Err(PackError::Length { length_bytes: 79 }));
+        assert_eq!(unpack_items(&[0; 78]), Err(PackError::Length { length_bytes: 78 }));
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod records;
 
 pub use instruction::{
     ITEM_BYTES, Item, Kind, Outcome, PackError, RECORD_BYTES, Record, SkipReason, UNITS_MAX, fold_records, instruction_key,
-    pack_items, unpack_records,
+    pack_items, unpack_items, unpack_records,
 };
 pub use records::{Checkpoint, TrustedRecord, TrustedRecords, trusted_records};
 
@@ -18,6 +18,12 @@ use alloy::primitives::aliases::U96;
 use alloy::primitives::{U256, keccak256};
 use alloy::sol_types::{SolCall, SolError, SolValue};
 use bindings::{FACTORY, ScripFactory, ScripToken, TOKEN};
+
+/// How a call of a token's `execute` begins.
+pub const EXECUTE_SELECTOR: [u8; 4] = ScripToken::executeCall::SELECTOR;
+
+/// How a call of the factory's `deploy` begins.
+pub const DEPLOY_SELECTOR: [u8; 4] = ScripFactory::deployCall::SELECTOR;
 
 /// The most instructions that one ledger transaction carries.
 pub const BATCH_ITEMS_MAX: usize = 200;
@@ -203,6 +209,14 @@ pub fn predict_token(factory: Address, salt: B256, terms: &Terms) -> Result<Addr
 pub fn execute_calldata(valid_until_seconds: u64, items: &[Item]) -> Result<Vec<u8>, ContractError> {
     let call = ScripToken::executeCall { validUntil: valid_until_seconds, items: pack_items(items)?.into() };
     Ok(call.abi_encode())
+}
+
+/// The units that a call of `execute` would issue; `None` where its instructions cannot be read.
+#[must_use]
+pub fn issued_units(calldata: &[u8]) -> Option<u128> {
+    let call = ScripToken::executeCall::abi_decode_validate(calldata).ok()?;
+    let items = unpack_items(&call.items).ok()?;
+    items.iter().filter(|item| item.kind == Kind::Issue).try_fold(0_u128, |sum, item| sum.checked_add(item.units))
 }
 
 /// A gas limit that is enough for a batch; `None` where it would pass the cap of one transaction.

@@ -141,7 +141,7 @@ impl FileLog {
                 Found::Record { number, payload, span } => {
                     let block = Block::from_bytes(&payload).map_err(storage)?;
                     if block.header.number != number {
-                        return Err(self.damaged(offset));
+                        return Err(damaged(&self.path, offset));
                     }
                     offset += span.length;
                     each(block, span)?;
@@ -159,14 +159,8 @@ impl FileLog {
         handle.file.seek(SeekFrom::Start(at)).map_err(storage)?;
         let mut rest = Vec::new();
         handle.file.read_to_end(&mut rest).map_err(storage)?;
-        let intact_behind = rest
-            .windows(RECORD_MARK.len())
-            .enumerate()
-            .skip(1)
-            .filter(|(_, window)| *window == RECORD_MARK)
-            .any(|(start, _)| matches!(rest.get(start..).map(|bytes| parse(bytes, at)), Some(Found::Record { .. })));
-        if intact_behind {
-            return Err(self.damaged(at));
+        if has_record_behind_start(&rest) {
+            return Err(damaged(&self.path, at));
         }
         tracing::warn!(
             file = %self.path.display(),
@@ -180,14 +174,10 @@ impl FileLog {
         Ok(())
     }
 
-    fn damaged(&self, at: u64) -> ChainError {
-        storage(format!("{} is damaged at byte {at} and intact blocks follow: restore it from a backup", self.path.display()))
-    }
-
     fn append(&self, record: &[u8]) -> Result<Span, ChainError> {
         let mut handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
         if handle.broken {
-            return Err(storage("an earlier write failed; the chain must be opened again"));
+            return Err(ChainError::SyncFailed("an earlier write failed; the chain must be opened again".to_owned()));
         }
         let offset = handle.end;
         let written = handle.file.seek(SeekFrom::Start(offset)).and_then(|_| handle.file.write_all(record));
@@ -198,7 +188,7 @@ impl FileLog {
         }
         if let Err(error) = handle.file.sync_data() {
             handle.broken = true;
-            return Err(storage(error));
+            return Err(ChainError::SyncFailed(error.to_string()));
         }
         let length = u64::try_from(record.len()).map_err(storage)?;
         handle.end = offset + length;
@@ -212,6 +202,54 @@ impl FileLog {
         file.take(span.length).read_to_end(&mut bytes).map_err(storage)?;
         block_of(&bytes, span)
     }
+}
+
+/// Copies a file of blocks that a running program may be appending to, up to the first block that `is_wanted` refuses or
+/// an append that is not finished. Says how many blocks were copied.
+///
+/// # Errors
+/// The file is missing, damaged, or `to` fails.
+pub(super) fn copy(path: &Path, mut is_wanted: impl FnMut(&Block) -> bool, to: &mut impl Write) -> Result<u64, ChainError> {
+    let mut file = File::open(path).map_err(storage)?;
+    let (_, first) = read_genesis(&mut file, path)?;
+    file.seek(SeekFrom::Start(0)).map_err(storage)?;
+    std::io::copy(&mut (&mut file).take(first), to).map_err(storage)?;
+    let end = file.metadata().map_err(storage)?.len();
+    let mut handle = Handle { file, end, broken: false };
+    let (mut offset, mut blocks) = (first, 0);
+    loop {
+        match next_record(&mut handle, offset)? {
+            Found::Record { number, payload, span } => {
+                if !is_wanted(&Block::from_bytes(&payload).map_err(storage)?) {
+                    return Ok(blocks);
+                }
+                to.write_all(&record(number, &payload)).map_err(storage)?;
+                offset += span.length;
+                blocks += 1;
+            }
+            Found::End => return Ok(blocks),
+            Found::Damaged(at) => {
+                handle.file.seek(SeekFrom::Start(at)).map_err(storage)?;
+                let mut rest = Vec::new();
+                (&mut handle.file).take(end - at).read_to_end(&mut rest).map_err(storage)?;
+                return if has_record_behind_start(&rest) { Err(damaged(path, at)) } else { Ok(blocks) };
+            }
+        }
+    }
+}
+
+fn damaged(path: &Path, at: u64) -> ChainError {
+    storage(format!("{} is damaged at byte {at} and intact blocks follow: restore it from a backup", path.display()))
+}
+
+/// Whether an intact record follows on bytes that begin with a damaged one: then no append was cut short.
+fn has_record_behind_start(bytes: &[u8]) -> bool {
+    bytes
+        .windows(RECORD_MARK.len())
+        .enumerate()
+        .skip(1)
+        .filter(|(_, window)| *window == RECORD_MARK)
+        .any(|(start, _)| matches!(bytes.get(start..).map(|bytes| parse(bytes, 0)), Some(Found::Record { .. })))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err, which hands errors over by value")]

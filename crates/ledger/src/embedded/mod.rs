@@ -7,8 +7,10 @@
 //! Invariant: a block that was answered is in the file.
 //! Invariant: readers see a block only after its sync.
 
+mod answers;
 mod block;
 mod codec;
+mod copy;
 mod evm;
 mod file;
 mod genesis;
@@ -18,9 +20,10 @@ mod snapshot;
 mod state;
 mod world;
 
+pub use copy::copy_blocks;
 pub use genesis::{BASE_FEE_PER_GAS_WEI, BLOCK_GAS_LIMIT, CHAIN_ID_DEFAULT, GenesisConfig, TRANSACTION_GAS_LIMIT};
 
-use crate::chain::{Answer, At, BlockRef, CallOutcome, CallRequest, Chain, ChainError, Log, LogFilter, Receipt};
+use crate::chain::{Answer, At, BlockRef, CallOutcome, CallRequest, ChainError, Log, LogFilter, Receipt};
 use crate::refusal::SendRefusal;
 use crate::types::{Address, TxHash};
 use alloy::primitives::{self as evm_types, U256};
@@ -326,6 +329,13 @@ impl EmbeddedChain {
         })
     }
 
+    /// The account's next nonce if everything ran that waits without a gap.
+    pub(crate) fn pending_nonce_of(&self, address: Address) -> Result<u64, ChainError> {
+        let world = self.world()?;
+        let sender = address.into();
+        Ok(self.pool().next_nonce(sender, nonce(&world, sender)))
+    }
+
     pub(crate) fn wei_at(&self, address: Address, number: u64) -> Result<u128, ChainError> {
         let wei = self.world()?.with_view(number, |view| view.account(address.into()).unwrap_or_default().balance)?;
         u128::try_from(wei).map_err(|_| ChainError::Invalid("a balance above 128 bits".to_owned()))
@@ -361,48 +371,6 @@ impl EmbeddedChain {
     /// Forgets everything that waits.
     pub(crate) fn drop_waiting(&self) {
         self.pool().clear();
-    }
-}
-
-impl Chain for EmbeddedChain {
-    fn chain_id(&self) -> u64 {
-        self.chain_id
-    }
-
-    fn send<'a>(&'a self, raw: &'a [u8]) -> Answer<'a, TxHash> {
-        ready(self.submit(raw))
-    }
-
-    fn receipt(&self, hash: TxHash) -> Answer<'_, Option<Receipt>> {
-        ready(self.receipt_of(hash))
-    }
-
-    fn call(&self, request: CallRequest, at: At) -> Answer<'_, CallOutcome> {
-        ready(self.number_at(at).and_then(|number| self.call_at(&request, number)))
-    }
-
-    fn logs(&self, filter: LogFilter) -> Answer<'_, Vec<Log>> {
-        ready(self.logs_of(filter))
-    }
-
-    fn head(&self) -> Answer<'_, BlockRef> {
-        ready(self.head_number().and_then(|number| self.block_ref(number)))
-    }
-
-    fn finalized(&self) -> Answer<'_, BlockRef> {
-        ready(self.finalized_number().and_then(|number| self.block_ref(number)))
-    }
-
-    fn nonce(&self, address: Address, at: At) -> Answer<'_, u64> {
-        ready(self.number_at(at).and_then(|number| self.nonce_at(address, number)))
-    }
-
-    fn code(&self, address: Address, at: At) -> Answer<'_, Vec<u8>> {
-        ready(self.number_at(at).and_then(|number| self.code_at(address, number)))
-    }
-
-    fn balance(&self, address: Address, at: At) -> Answer<'_, u128> {
-        ready(self.number_at(at).and_then(|number| self.wei_at(address, number)))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::world::*;
 use ledger::contract::{self, Checkpoint};
-use ledger::embedded::{EmbeddedChain, GenesisConfig};
+use ledger::embedded::{EmbeddedChain, GenesisConfig, copy_blocks};
+use ledger::transaction::Signer as _;
 use ledger::{Address, At, B256, BlockRef, Chain, ChainError, TxHash};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -61,6 +62,40 @@ fn a_restart_keeps_state_receipts_logs_and_finality() {
     assert_eq!(made.number, 9);
     let rest = now(contract::trusted_records(&chain, token, trusted.checkpoint, finalized(&chain))).unwrap();
     assert_eq!(rest.records.len(), 1);
+}
+
+/// Blocks 1 and 2 hold the nonces 0 and 1, blocks 3, 5 and 7 the nonces 2, 3 and 4.
+#[test]
+fn b18_a_copy_beside_a_running_chain_ends_before_the_first_nonce_that_is_not_known() {
+    let (folder, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (token, _) = grown(folder.path());
+    let _running = open(folder.path()).unwrap();
+    for (nonce_end, blocks, units) in
+        [(0, 0, None), (1, 1, None), (2, 2, Some(0)), (3, 4, Some(10)), (4, 6, Some(20)), (9, 8, Some(30))]
+    {
+        let copy = copies.path().join(nonce_end.to_string());
+        std::fs::create_dir(&copy).unwrap();
+        let mut bytes = Vec::new();
+        assert_eq!(copy_blocks(folder.path(), signer().address(), nonce_end, &mut bytes), Ok(blocks));
+        std::fs::write(copy.join("blocks.log"), bytes).unwrap();
+        let chain = open(&copy).unwrap();
+        assert_eq!(head(&chain).number, blocks);
+        assert_eq!(now(chain.nonce(signer().address(), At::Head)), Ok(nonce_end.min(5)));
+        assert_eq!(now(contract::total_supply(&chain, token, At::Head)).ok(), units);
+    }
+    let mut whole = Vec::new();
+    assert_eq!(copy_blocks(folder.path(), account(1), 0, &mut whole), Ok(8), "others' nonces are of no interest");
+    let file = folder.path().join("blocks.log");
+    assert_eq!(whole, std::fs::read(&file).unwrap());
+    // An append that is under way is left out; damage is not.
+    let mut bytes = whole.clone();
+    bytes.truncate(whole.len() - 3);
+    std::fs::write(&file, &bytes).unwrap();
+    assert_eq!(copy_blocks(folder.path(), account(1), 0, &mut Vec::new()), Ok(7));
+    bytes[whole.len() / 2] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    let damaged = copy_blocks(folder.path(), account(1), 0, &mut Vec::new()).unwrap_err();
+    assert!(damaged.to_string().contains("is damaged at byte"), "{damaged}");
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn l03_a_replacement_must_outbid_and_then_runs_instead() {
     assert!(receipt(&chain, second).succeeded);
     let below = Fees { max_fee_per_gas_wei: u128::from(BASE_FEE_PER_GAS_WEI) - 1, max_priority_fee_per_gas_wei: 0 };
     let (refused, _) = refusal(&chain, &Unsigned { fees: below, ..transfer(1) });
-    assert_eq!(refused, SendRefusal::Underpriced);
+    assert_eq!(refused, SendRefusal::FeeCapBelowBaseFee);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn l05_gas_limits_are_those_of_the_rules() {
     let chain = in_memory(&Time::new(), 0);
     let with_gas = |gas_limit| Unsigned { gas_limit, ..transfer(0) };
     let (refused, text) = refusal(&chain, &with_gas(20_999));
-    assert_eq!(refused, SendRefusal::GasLimit);
+    assert_eq!(refused, SendRefusal::IntrinsicGas);
     assert_eq!(text, "intrinsic gas too low: gas 20999, minimum needed 21000");
     assert_eq!(refusal(&chain, &with_gas(TRANSACTION_GAS_LIMIT + 1)).0, SendRefusal::GasLimit);
     assert_eq!(refusal(&chain, &with_gas(60_000_001)).1, "exceeds block gas limit");

@@ -107,6 +107,10 @@ pub fn send(chain: &dyn Chain, transaction: &Unsigned) -> TxHash {
     now(chain.send(&sign(transaction).raw)).unwrap()
 }
 
+pub fn send_signed(chain: &dyn Chain, signed: &Signed) -> TxHash {
+    now(chain.send(&signed.raw)).unwrap()
+}
+
 pub fn receipt(chain: &dyn Chain, hash: TxHash) -> Receipt {
     now(chain.receipt(hash)).unwrap().unwrap()
 }

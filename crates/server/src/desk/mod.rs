@@ -22,9 +22,13 @@ use domain::journal::Head;
 use store::{AnswerKey, Writer};
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::breakdown::Breakdown;
 use crate::entropy::Entropy;
+use crate::fence::Fence;
 use crate::keyring::Keyring;
+use crate::meters::{DeskMeters, Outcome};
 use crate::operations::{Operation, Refused};
+use crate::planted::Bug;
 
 use batch::Batches;
 pub use work::Reply;
@@ -36,8 +40,9 @@ pub const BATCH_COMMANDS_MAX: usize = 256;
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Places of a batch that background work gets even while requests queue.
 const BACKGROUND_COMMANDS_MIN: usize = 32;
-/// Requests that may wait; one more is answered with 503.
-const QUEUE_COMMANDS_MAX: usize = 4096;
+/// Requests that may wait where nothing else is said; one more is answered with 503. Less than the listener's connections,
+/// or it would never be full.
+pub const QUEUE_COMMANDS_MAX: u16 = 2_048;
 /// Background commands that may wait; their senders wait too.
 const BACKGROUND_QUEUE_COMMANDS_MAX: usize = 256;
 
@@ -111,12 +116,38 @@ impl<O: Operation> Command<O> {
 }
 
 /// What the desk counted since it opened.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DeskCounts {
     /// Batches committed.
     pub commits: AtomicU64,
     /// Commands answered.
     pub commands: AtomicU64,
+    /// The same and more, for whoever watches the program.
+    pub meters: DeskMeters,
+}
+
+impl DeskCounts {
+    /// Nothing counted yet.
+    #[must_use]
+    pub const fn new(meters: DeskMeters) -> Self {
+        Self { commits: AtomicU64::new(0), commands: AtomicU64::new(0), meters }
+    }
+}
+
+/// How a desk is fitted out.
+#[derive(Clone, Debug)]
+pub struct DeskFittings {
+    /// What it counts and measures with.
+    pub meters: DeskMeters,
+    /// Requests that may wait; one more is answered with 503.
+    pub queue_commands_max: u16,
+}
+
+impl Default for DeskFittings {
+    /// A desk that nobody watches.
+    fn default() -> Self {
+        Self { meters: DeskMeters::silent(), queue_commands_max: QUEUE_COMMANDS_MAX }
+    }
 }
 
 /// The way to the desk. Clones share one desk.
@@ -127,6 +158,16 @@ pub struct Desk {
     counts: Arc<DeskCounts>,
     head: watch::Receiver<Option<Head>>,
     instructions_queued: Arc<Notify>,
+    safeguards: Safeguards,
+}
+
+/// What stops the desk from writing. Clones share what they know.
+#[derive(Clone, Debug, Default)]
+pub struct Safeguards {
+    /// A disk failed.
+    pub breakdown: Breakdown,
+    /// The journal that was loaded lies behind what was committed.
+    pub fence: Fence,
 }
 
 /// A desk that can be waited for: it stops when every [`Desk`] is gone and everything taken is answered.
@@ -151,18 +192,22 @@ impl Desk {
         writer: W,
         keyring: Keyring,
         entropy: Entropy,
+        fittings: DeskFittings,
     ) -> std::io::Result<(Self, DeskThread)> {
-        let (requests, request_queue) = mpsc::channel(QUEUE_COMMANDS_MAX);
+        let queue_commands_max = if Bug::NoQueueBound.is_planted() { 1 << 20 } else { usize::from(fittings.queue_commands_max) };
+        let (requests, request_queue) = mpsc::channel(queue_commands_max.max(1));
         let (background, background_queue) = mpsc::channel(BACKGROUND_QUEUE_COMMANDS_MAX);
         let (head_sender, head) = watch::channel(None);
-        let counts = Arc::new(DeskCounts::default());
+        let counts = Arc::new(DeskCounts::new(fittings.meters));
         let instructions_queued = Arc::new(Notify::new());
-        let batches = Batches::new(writer, keyring, entropy, counts.clone(), head_sender, instructions_queued.clone());
+        let safeguards = Safeguards::default();
+        let batches =
+            Batches::new(writer, keyring, entropy, counts.clone(), head_sender, instructions_queued.clone(), safeguards.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("desk".into()).spawn(move || {
             runtime.block_on(serve(batches, request_queue, background_queue));
         })?;
-        Ok((Self { requests, background, counts, head, instructions_queued }, DeskThread(thread)))
+        Ok((Self { requests, background, counts, head, instructions_queued, safeguards }, DeskThread(thread)))
     }
 
     /// Hands in a request and waits for its decision. A full queue answers at once.
@@ -171,8 +216,14 @@ impl Desk {
     /// The command came to nothing; see [`DeskError`].
     pub async fn submit<O: Operation>(&self, command: Command<O>) -> Result<Reply<O::Output>, DeskError> {
         let (submission, answer) = Submission::new(command);
-        self.requests.try_send(Box::new(submission)).map_err(|_| DeskError::Overloaded)?;
-        answer.await.map_err(|_| DeskError::Overloaded)?
+        let meters = &self.counts.meters;
+        self.requests.try_send(Box::new(submission)).map_err(|_| {
+            meters.overloads.increment(1);
+            DeskError::Overloaded
+        })?;
+        let reply = answer.await.map_err(|_| DeskError::Overloaded)?;
+        meters.answered(outcome_of(&reply));
+        reply
     }
 
     /// Hands in a command of the program itself, waiting for a place in the queue.
@@ -182,11 +233,20 @@ impl Desk {
     pub async fn run<O: Operation>(&self, operation: O, now: Instant) -> Result<O::Output, ProgramFault> {
         let (submission, answer) = Submission::new(Command::of_program(operation, now));
         self.background.send(Box::new(submission)).await.map_err(|_| ProgramFault::Desk(DeskError::Overloaded))?;
-        match answer.await.map_err(|_| ProgramFault::Desk(DeskError::Overloaded))?.map_err(ProgramFault::Desk)? {
+        let reply = answer.await.map_err(|_| ProgramFault::Desk(DeskError::Overloaded))?;
+        self.counts.meters.answered(outcome_of(&reply));
+        match reply.map_err(ProgramFault::Desk)? {
             Reply::Decided { result, .. } => result.map_err(ProgramFault::Refused),
             // The program's own commands carry no key.
             Reply::Replayed(_) | Reply::KeyReused | Reply::AnswerErased => Err(ProgramFault::Desk(DeskError::Failed)),
         }
+    }
+
+    /// How many requests and how many commands of background work wait.
+    #[must_use]
+    pub fn queue_lengths(&self) -> (usize, usize) {
+        let length = |queue: &mpsc::Sender<Box<dyn Work>>| queue.max_capacity().saturating_sub(queue.capacity());
+        (length(&self.requests), length(&self.background))
     }
 
     /// What was counted.
@@ -199,6 +259,18 @@ impl Desk {
     #[must_use]
     pub fn head(&self) -> watch::Receiver<Option<Head>> {
         self.head.clone()
+    }
+
+    /// Where it is said that a disk failed, by the desk or whoever else writes.
+    #[must_use]
+    pub fn breakdown(&self) -> Breakdown {
+        self.safeguards.breakdown.clone()
+    }
+
+    /// The newest head of the journal that the desk or a reader has seen.
+    #[must_use]
+    pub const fn fence(&self) -> &Fence {
+        &self.safeguards.fence
     }
 
     /// Rings after a commit that queued instructions for the ledger.
@@ -219,31 +291,45 @@ pub enum ProgramFault {
     Desk(DeskError),
 }
 
+/// What became of a command, to be counted.
+const fn outcome_of<T>(reply: &Result<Reply<T>, DeskError>) -> Outcome {
+    match reply {
+        Ok(Reply::Decided { result: Ok(_), .. }) => Outcome::Done,
+        Ok(Reply::Decided { result: Err(_), .. }) => Outcome::Refused,
+        Ok(Reply::Replayed(_) | Reply::AnswerErased) => Outcome::Replayed,
+        Ok(Reply::KeyReused) => Outcome::KeyReused,
+        Err(DeskError::Overloaded | DeskError::Unavailable) => Outcome::Unavailable,
+        Err(DeskError::Failed) => Outcome::Failed,
+    }
+}
+
 async fn serve<W: Writer>(
     mut batches: Batches<W>,
     mut requests: mpsc::Receiver<Box<dyn Work>>,
     mut background: mpsc::Receiver<Box<dyn Work>>,
 ) {
+    let mut next = Vec::new();
     loop {
-        let first = tokio::select! {
-            biased;
-            Some(work) = requests.recv() => work,
-            Some(work) = background.recv() => work,
-            else => break,
-        };
-        let batch = gather(first, &mut requests, &mut background);
-        batches.process(batch).await;
+        if next.is_empty() {
+            let first = tokio::select! {
+                biased;
+                Some(work) = requests.recv() => work,
+                Some(work) = background.recv() => work,
+                else => break,
+            };
+            next = gather(vec![first], &mut requests, &mut background);
+        }
+        next = batches.process(next, || gather(Vec::new(), &mut requests, &mut background)).await;
     }
 }
 
 /// Takes what waits, up to the limits of a batch. Requests come first, but for the places kept for background work.
 fn gather(
-    first: Box<dyn Work>,
+    mut batch: Vec<Box<dyn Work>>,
     requests: &mut mpsc::Receiver<Box<dyn Work>>,
     background: &mut mpsc::Receiver<Box<dyn Work>>,
 ) -> Vec<Box<dyn Work>> {
-    let mut size_bytes = first.size_bytes();
-    let mut batch = vec![first];
+    let mut size_bytes: usize = batch.iter().map(|work| work.size_bytes()).sum();
     let kept = BACKGROUND_COMMANDS_MIN.min(background.len());
     for (queue, commands_max) in [(requests, BATCH_COMMANDS_MAX - kept), (background, BATCH_COMMANDS_MAX)] {
         while batch.len() < commands_max && size_bytes < BATCH_BYTES_MAX {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
@@ -15,10 +16,11 @@ use uuid::Uuid;
 
 use super::batch::Batches;
 use super::work::{Submission, Work};
-use super::{BACKGROUND_COMMANDS_MIN, BATCH_COMMANDS_MAX, QUEUE_COMMANDS_MAX};
-use super::{Command, Desk, DeskCounts, DeskError, Remember, Rendered, Reply};
+use super::{BACKGROUND_COMMANDS_MIN, BATCH_COMMANDS_MAX, QUEUE_COMMANDS_MAX, Safeguards};
+use super::{Command, Desk, DeskCounts, DeskError, DeskFittings, Remember, Rendered, Reply};
 use crate::entropy::Entropy;
 use crate::keyring::Keyring;
+use crate::meters::DeskMeters;
 use crate::operations::{Context, Operation, Refused};
 
 /// How one commit ends; what comes after the script is committed.
@@ -48,6 +50,9 @@ struct Engine {
     batch_ids_seen: BTreeSet<Uuid>,
     loads: usize,
     rollbacks: usize,
+    /// Whether it wants to know what the next batch wants, and what it was told.
+    loads_ahead: bool,
+    announced: Vec<Wanted>,
 }
 
 /// Each commit takes a permit, so that a test can hold it up.
@@ -117,6 +122,14 @@ impl Writer for Scripted {
                 Ending::LostBefore | Ending::LostAfter | Ending::LostThenCommitted => Err(StoreError::CommitUnknown),
             }
         })
+    }
+
+    fn loads_ahead(&self) -> bool {
+        self.engine(|engine| engine.loads_ahead)
+    }
+
+    fn announce(&mut self, next: Wanted) {
+        self.engine(|engine| engine.announced.push(next));
     }
 
     async fn rollback(&mut self) {
@@ -198,29 +211,43 @@ impl Bench {
     fn new(script: &[Ending]) -> Self {
         let writer = Scripted::new(script);
         let (head_sender, head) = watch::channel(None);
-        let counts = Arc::new(DeskCounts::default());
+        let counts = Arc::new(DeskCounts::new(DeskMeters::silent()));
         let entropy = Entropy::from_seed([3; 32]);
         let rung = Arc::new(Notify::new());
-        let batches = Batches::new(writer.clone(), Keyring::new([1; 32]), entropy, counts.clone(), head_sender, rung);
+        let batches = Batches::new(
+            writer.clone(),
+            Keyring::new([1; 32]),
+            entropy,
+            counts.clone(),
+            head_sender,
+            rung,
+            Safeguards::default(),
+        );
         Self { writer, batches, head, counts }
     }
 
     /// Works off one batch, and gives every command's answer: how many values it found, or why it came to nothing.
     async fn process(&mut self, commands: Vec<Command<Step>>) -> Vec<Result<Reply<usize>, DeskError>> {
-        let mut batch: Vec<Box<dyn Work>> = Vec::new();
-        let mut answers: Vec<Answer> = Vec::new();
-        for command in commands {
-            let (submission, answer) = Submission::new(command);
-            batch.push(Box::new(submission));
-            answers.push(answer);
-        }
-        self.batches.process(batch).await;
+        let (batch, answers) = submitted(commands);
+        self.batches.process(batch, Vec::new).await;
         answers.into_iter().map(|mut answer| answer.try_recv().expect("nobody is forgotten")).collect()
     }
 
     async fn put(&mut self, count: u32) -> Vec<Result<(), DeskError>> {
         self.process((0..count).map(|value| command(Act::Put, value)).collect()).await.into_iter().map(done).collect()
     }
+}
+
+/// Commands as a batch, and where their answers come.
+fn submitted(commands: Vec<Command<Step>>) -> (Vec<Box<dyn Work>>, Vec<Answer>) {
+    let mut batch: Vec<Box<dyn Work>> = Vec::new();
+    let mut answers: Vec<Answer> = Vec::new();
+    for command in commands {
+        let (submission, answer) = Submission::new(command);
+        batch.push(Box::new(submission));
+        answers.push(answer);
+    }
+    (batch, answers)
 }
 
 fn command(act: Act, value: u32) -> Command<Step> {
@@ -289,7 +316,7 @@ async fn a_refused_row_fails_its_command_alone_and_the_order_of_the_others_stays
         }
         let others: Vec<u32> = (0..8).filter(|value| *value != refused).collect();
         assert_eq!(bench.writer.committed().concat(), others);
-        assert_eq!(bench.counts.commands.load(std::sync::atomic::Ordering::Relaxed), 7);
+        assert_eq!(bench.counts.commands.load(Ordering::Relaxed), 7);
     }
 }
 
@@ -335,6 +362,25 @@ async fn a_command_that_panics_or_contradicts_itself_fails_alone() {
     }
 }
 
+/// Value 1 is refused, so that the batch is worked off in parts: nothing is announced between them, and the order of arrival
+/// stays.
+#[tokio::test]
+async fn what_waits_is_announced_with_the_commit_of_the_last_part_and_worked_off_next() {
+    let mut bench = Bench::new(&[]);
+    bench.writer.engine(|engine| (engine.refused, engine.loads_ahead) = (Some(1), true));
+    let keys = |values: std::ops::Range<u32>| values.map(|value| keyed(value, &format!("key-{value}"), 1)).collect();
+    let (first, _) = submitted(keys(0..4));
+    let (second, _) = submitted(keys(4..6));
+    let mut waiting = vec![second];
+    let next = bench.batches.process(first, || waiting.pop().unwrap_or_default()).await;
+    assert_eq!(bench.writer.committed(), [vec![0], vec![2, 3]]);
+    let announced = bench.writer.engine(|engine| engine.announced.clone());
+    let told = |wanted: &Wanted| wanted.answers.iter().map(|key| key.key.clone()).collect::<Vec<_>>();
+    assert_eq!(announced.iter().map(told).collect::<Vec<_>>(), [["key-4", "key-5"], ["key-4", "key-5"]]);
+    assert!(bench.batches.process(next, Vec::new).await.is_empty());
+    assert_eq!(bench.writer.committed(), [vec![0], vec![2, 3], vec![4, 5]]);
+}
+
 #[tokio::test]
 async fn a_dry_run_is_decided_and_leaves_no_trace() {
     let mut bench = Bench::new(&[]);
@@ -373,11 +419,32 @@ async fn one_key_is_run_once_within_a_batch_and_across_batches() {
     assert_eq!(bench.writer.committed().concat(), [0, 9]);
 }
 
+#[tokio::test]
+async fn a_batch_that_changes_nothing_is_answered_without_a_commit_and_leaves_nothing_open() {
+    let mut bench = Bench::new(&[Ending::Committed, Ending::Full]);
+    bench.process(vec![keyed(1, "key", 1)]).await;
+    let newest = *bench.head.borrow();
+    let rollbacks_before = bench.writer.engine(|engine| engine.rollbacks);
+    let dry = Command { is_dry_run: true, ..command(Act::Count, 9) };
+    let answers = bench.process(vec![keyed(1, "key", 1), dry, keyed(2, "key", 2)]).await;
+    let [Ok(Reply::Replayed(_)), Ok(Reply::Decided { result: Ok(0), .. }), Ok(Reply::KeyReused)] = &answers[..] else {
+        panic!("{answers:?}")
+    };
+    assert_eq!(bench.writer.engine(|engine| engine.rollbacks), rollbacks_before + 1);
+    assert_eq!(bench.counts.commits.load(Ordering::Relaxed), 1);
+    assert_eq!(bench.counts.commands.load(Ordering::Relaxed), 4);
+    assert_eq!(*bench.head.borrow(), newest);
+    // One command that changes something makes it a commit, and that one fails here.
+    let answers = bench.process(vec![keyed(1, "key", 1), keyed(3, "other", 1)]).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Err(DeskError::Unavailable))), "{answers:?}");
+}
+
 /// A desk whose first commit is held up, with that command submitted.
 async fn held_up_desk() -> (Scripted, Desk, super::DeskThread, tokio::task::JoinHandle<Result<Reply<usize>, DeskError>>) {
     let mut writer = Scripted::new(&[]);
     writer.permits = Arc::new(Semaphore::new(0));
-    let (desk, thread) = Desk::open(writer.clone(), Keyring::new([1; 32]), Entropy::from_seed([3; 32])).unwrap();
+    let (desk, thread) =
+        Desk::open(writer.clone(), Keyring::new([1; 32]), Entropy::from_seed([3; 32]), DeskFittings::default()).unwrap();
     let first = tokio::spawn({
         let desk = desk.clone();
         async move { desk.submit(command(Act::Put, 0)).await }
@@ -406,11 +473,11 @@ async fn hand_in<F: Future + Unpin>(waiting: &mut [F]) {
 #[tokio::test]
 async fn a_full_queue_answers_at_once_and_everything_in_it_is_worked_off() {
     let (writer, desk, thread, first) = held_up_desk().await;
-    let queued = u32::try_from(QUEUE_COMMANDS_MAX).unwrap();
+    let queued = u32::from(QUEUE_COMMANDS_MAX);
     let mut waiting: Vec<_> = (1..=queued).map(|value| Box::pin(submit(&desk, value))).collect();
     hand_in(&mut waiting).await;
     assert!(matches!(submit(&desk, 0).await, Err(DeskError::Overloaded)));
-    writer.permits.add_permits(QUEUE_COMMANDS_MAX);
+    writer.permits.add_permits(usize::from(QUEUE_COMMANDS_MAX));
     assert_eq!(done(first.await.unwrap()), Ok(()));
     for one in waiting {
         assert_eq!(done(one.await), Ok(()));
@@ -451,7 +518,8 @@ async fn background_work_has_its_share_of_every_batch() {
 
 #[tokio::test]
 async fn a_stopped_desk_takes_nothing_more() {
-    let (desk, thread) = Desk::open(Scripted::new(&[]), Keyring::new([1; 32]), Entropy::from_seed([3; 32])).unwrap();
+    let (desk, thread) =
+        Desk::open(Scripted::new(&[]), Keyring::new([1; 32]), Entropy::from_seed([3; 32]), DeskFittings::default()).unwrap();
     assert_eq!(done(submit(&desk, 1).await), Ok(()));
     assert_eq!(desk.counts(), (1, 1));
     drop(desk);

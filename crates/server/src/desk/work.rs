@@ -56,8 +56,8 @@ pub(super) trait Work: Send + Debug {
     fn run(&mut self, book: &mut Book, cx: &mut Context<'_>) -> Result<Option<ToRemember>, Refused>;
     /// Takes a remembered answer in place of a decision.
     fn repeat(&mut self, known: &Answer, found: Found);
-    /// Answers: what was decided, or why it came to nothing.
-    fn settle(self: Box<Self>, outcome: Result<(), DeskError>);
+    /// Answers, once: what was decided, or why it came to nothing.
+    fn settle(&mut self, outcome: Result<(), DeskError>);
 }
 
 type Answerer<T> = oneshot::Sender<Result<Reply<T>, DeskError>>;
@@ -67,13 +67,14 @@ type Answers<T> = oneshot::Receiver<Result<Reply<T>, DeskError>>;
 pub(super) struct Submission<O: Operation> {
     command: Command<O>,
     pending: Option<Reply<O::Output>>,
-    answerer: Answerer<O::Output>,
+    /// Gone once it was answered.
+    answerer: Option<Answerer<O::Output>>,
 }
 
 impl<O: Operation> Submission<O> {
     pub fn new(command: Command<O>) -> (Self, Answers<O::Output>) {
         let (answerer, answer) = oneshot::channel();
-        (Self { command, pending: None, answerer }, answer)
+        (Self { command, pending: None, answerer: Some(answerer) }, answer)
     }
 }
 
@@ -131,9 +132,9 @@ impl<O: Operation> Work for Submission<O> {
         });
     }
 
-    fn settle(self: Box<Self>, outcome: Result<(), DeskError>) {
-        let Self { pending, answerer, .. } = *self;
-        let reply = outcome.and_then(|()| pending.ok_or(DeskError::Failed));
+    fn settle(&mut self, outcome: Result<(), DeskError>) {
+        let Some(answerer) = self.answerer.take() else { return };
+        let reply = outcome.and_then(|()| self.pending.take().ok_or(DeskError::Failed));
         // A client that hung up is not an error: its command is done, and a repeat finds the answer.
         let _ = answerer.send(reply);
     }

@@ -79,8 +79,8 @@ impl<P: Permission> FromRequestParts<Arc<Counter>> for Caller<P> {
 
     async fn from_request_parts(parts: &mut Parts, counter: &Arc<Counter>) -> Result<Self, Problem> {
         let verified = counter
-            .tokens
-            .verify(bearer_token(&parts.headers)?, counter.clock.machine_now())
+            .verified
+            .verify(&counter.tokens, bearer_token(&parts.headers)?, counter.clock.machine_now())
             .map_err(|_| Problem::unauthenticated())?;
         let grant = &verified.grant;
         if !counter.directory.accepts(grant.client_id, grant.epoch, verified.token_id) {
@@ -89,10 +89,9 @@ impl<P: Permission> FromRequestParts<Arc<Counter>> for Caller<P> {
         let client_id = grant.client_id;
         note_client(parts, client_id);
         counter.throttle.calls.check(client_id)?;
-        let names: Vec<&str> = P::SCOPES.iter().map(|scope| scope.code()).collect();
-        let is_open = grant.kind == P::KIND && names.iter().any(|name| grant.scopes.has(name));
+        let is_open = grant.kind == P::KIND && P::SCOPES.iter().any(|scope| grant.scopes.has(scope.code()));
         if !is_open {
-            return Err(Problem::insufficient_scope(names[0]));
+            return Err(Problem::insufficient_scope(P::SCOPES[0].code()));
         }
         Ok(Self { organisation_id: grant.organisation_id, client_id, now: counter.clock.now(), permission: PhantomData })
     }

@@ -42,25 +42,29 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use store::Reader;
+use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use self::negotiation::{front, require_json_accept};
+use self::negotiation::{FrontMeters, front, require_json_accept};
 use self::page::CursorKey;
 use self::throttle::{CallThrottle, FailureThrottle, Rate};
-use self::token::TokenSigner;
+use self::token::{TokenSigner, VerifiedTokens};
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::directory::ClientDirectory;
 use crate::documents::DocumentFolder;
 use crate::entropy::Entropy;
 use crate::keyring::{KeyUse, Keyring};
+use crate::meters::{ApiMeters, Meters};
+use crate::standing::Standing;
 
 pub use self::openapi::openapi_document;
 
-/// Calls per second of one client, and how many at once, where limits are on.
-const CALLS_PER_SECOND: NonZeroU32 = at_least_one(2_000);
-const CALLS_BURST: NonZeroU32 = at_least_one(4_000);
+/// Calls per second of one client, where limits are on and nothing else is said.
+pub const CALLS_PER_SECOND: NonZeroU32 = at_least_one(2_000);
+/// So many times as many calls may come at once.
+const BURST_FACTOR: NonZeroU32 = at_least_one(2);
 /// Failed attempts per minute at the token endpoint, per client id and per peer.
 const FAILURES_PER_CLIENT: NonZeroU32 = at_least_one(10);
 const FAILURES_PER_PEER: NonZeroU32 = at_least_one(30);
@@ -70,16 +74,22 @@ const FAILURES_PER_PEER: NonZeroU32 = at_least_one(30);
 pub struct Counter {
     desk: Desk,
     archive: Arc<Reader>,
+    /// A place for each of the archive's connections.
+    reading: tokio::sync::Semaphore,
     directory: Arc<ClientDirectory>,
     documents: DocumentFolder,
     clock: Clock,
     keyring: Keyring,
     entropy: Mutex<Entropy>,
     tokens: TokenSigner,
+    verified: VerifiedTokens,
     cursors: CursorKey,
     throttle: Throttle,
     clock_turning: tokio::sync::Mutex<()>,
+    meters: Arc<Meters>,
+    draining: watch::Receiver<bool>,
     scheme: &'static str,
+    standing: Standing,
 }
 
 /// What the program hands to the counter.
@@ -89,6 +99,8 @@ pub struct Furnishing {
     pub desk: Desk,
     /// Committed state.
     pub archive: Arc<Reader>,
+    /// Connections that the archive reads on.
+    pub readers: usize,
     /// Which tokens hold.
     pub directory: Arc<ClientDirectory>,
     /// Where documents' bytes lie.
@@ -99,8 +111,14 @@ pub struct Furnishing {
     pub keyring: Keyring,
     /// Randomness of the counter's own.
     pub entropy: Entropy,
-    /// Whether clients are limited.
-    pub is_rate_limited: bool,
+    /// Calls per second of one client, with twice as many at once; `None` where clients are not limited.
+    pub calls_per_second: Option<NonZeroU32>,
+    /// What cannot work although it runs.
+    pub standing: Standing,
+    /// What the program counts with.
+    pub meters: Arc<Meters>,
+    /// Says `true` once the program is about to stop.
+    pub draining: watch::Receiver<bool>,
 }
 
 /// Rate limits.
@@ -114,21 +132,26 @@ impl Counter {
     /// Furnishes a counter.
     #[must_use]
     pub fn new(furnishing: Furnishing) -> Self {
-        let calls = furnishing.is_rate_limited.then(|| Rate::per_second(CALLS_PER_SECOND, CALLS_BURST));
+        let calls = furnishing.calls_per_second.map(|count| Rate::per_second(count, count.saturating_mul(BURST_FACTOR)));
         let failures = FailureThrottle::new(Rate::per_minute(FAILURES_PER_CLIENT), Rate::per_minute(FAILURES_PER_PEER));
         Self {
             tokens: TokenSigner::new(furnishing.keyring.derive(KeyUse::Tokens)),
+            verified: VerifiedTokens::default(),
             cursors: CursorKey::new(furnishing.keyring.derive(KeyUse::Cursors)),
             throttle: Throttle { calls: CallThrottle::new(calls), failures },
             desk: furnishing.desk,
             archive: furnishing.archive,
+            reading: tokio::sync::Semaphore::new(furnishing.readers),
             directory: furnishing.directory,
             documents: furnishing.documents,
             clock: furnishing.clock,
             keyring: furnishing.keyring,
             entropy: Mutex::new(furnishing.entropy),
             clock_turning: tokio::sync::Mutex::new(()),
+            meters: furnishing.meters,
+            draining: furnishing.draining,
             scheme: "http",
+            standing: furnishing.standing,
         }
     }
 
@@ -152,9 +175,12 @@ pub fn router(counter: Arc<Counter>, doors: Doors) -> Router {
     let (routes, document) = routes(doors).split_for_parts();
     let docs = Config::new(["/api/openapi.json"]).use_base_layout().validator_url("none");
     let mint = counter.clone();
+    let operations = openapi::routes_and_methods(&document);
+    let api = Arc::new(ApiMeters::register(counter.meters.registry(), operations));
+    let meters = FrontMeters { api, panics: counter.meters.tasks.handler_panics.clone() };
     let api = routes.layer(from_fn(etag::tag)).layer(from_fn(accept_json)).with_state(counter);
     let docs = SwaggerUi::new("/api/docs").url("/api/openapi.json", openapi::published(document)).config(docs);
-    front(api.merge(docs), Arc::new(move || mint.fresh_id()))
+    front(api.merge(docs), Arc::new(move || mint.fresh_id()), meters)
 }
 
 fn routes(doors: Doors) -> OpenApiRouter<Arc<Counter>> {

@@ -14,11 +14,13 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use domain::ids::ClientId;
+use metrics::Counter;
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
 use super::problem::{Problem, ProblemKind};
+use crate::meters::ApiMeters;
 
 /// The response header that carries the request id.
 pub const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,6 +36,15 @@ const DOCS_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src '
 
 /// Mints request ids; made of the clock and the random source by whoever owns them.
 pub type MintRequestId = Arc<dyn Fn() -> Uuid + Send + Sync>;
+
+/// What the front counts with.
+#[derive(Clone, Debug)]
+pub struct FrontMeters {
+    /// Answers.
+    pub api: Arc<ApiMeters>,
+    /// Handlers that panicked.
+    pub panics: Counter,
+}
 
 /// The facts of one request for the log, as a request extension. Layers further in add what they learn.
 #[derive(Debug)]
@@ -73,14 +84,18 @@ pub fn note_client(parts: &Parts, client_id: ClientId) {
 ///
 /// It settles the path's trailing slash, names the request, turns panics and bare refusals into problems, adds the
 /// security headers and writes one log line. Method override fields have no meaning here and are passed over.
-pub fn front(router: Router, mint_request_id: MintRequestId) -> Router {
+pub fn front(router: Router, mint_request_id: MintRequestId, meters: FrontMeters) -> Router {
     let noting = router.layer(from_fn(note_route));
+    let answer_panic = move |payload| {
+        meters.panics.increment(1);
+        answer_panic(payload)
+    };
     // The spelling of the path has to be settled before routing, so the routes stand behind a router of their own.
     // One layer does it all, because each one costs every request some allocations.
     Router::new()
         .fallback_service(noting)
         .layer(CatchPanicLayer::custom(answer_panic))
-        .layer(from_fn_with_state(mint_request_id, pass))
+        .layer(from_fn_with_state((mint_request_id, meters.api), pass))
 }
 
 /// Refuses with 406 what cannot take JSON; for routes that answer JSON.
@@ -147,8 +162,9 @@ async fn note_route(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-async fn pass(State(mint): State<MintRequestId>, mut request: Request, next: Next) -> Response {
+async fn pass(State((mint, meters)): State<(MintRequestId, Arc<ApiMeters>)>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let in_flight = meters.begin();
     let entry = Arc::new(AccessEntry { request_id: mint(), route: OnceLock::new(), client_id: OnceLock::new() });
     request.extensions_mut().insert(Arc::clone(&entry));
     if let Some(uri) = with_trailing_slash(request.uri()) {
@@ -169,7 +185,10 @@ async fn pass(State(mint): State<MintRequestId>, mut request: Request, next: Nex
     if let Ok(value) = HeaderValue::from_str(&entry.request_id.to_string()) {
         headers.insert(REQUEST_ID_HEADER, value);
     }
-    log_access(&entry, method, response.status(), started.elapsed());
+    let duration = started.elapsed();
+    drop(in_flight);
+    meters.answered(entry.route.get().map(String::as_str), method, response.status().as_u16(), duration);
+    log_access(&entry, method, response.status(), duration);
     response
 }
 
@@ -230,7 +249,8 @@ fn bare_problem(response: &Response) -> Problem {
         | ProblemKind::KeyReused
         | ProblemKind::TooManyRequests
         | ProblemKind::HeaderFieldsTooLarge
-        | ProblemKind::Overloaded => Problem::new(kind, format!("{}.", kind.title())),
+        | ProblemKind::Overloaded
+        | ProblemKind::LedgerHalted => Problem::new(kind, format!("{}.", kind.title())),
     }
 }
 
@@ -284,6 +304,7 @@ mod tests {
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
+    use crate::meters::Meters;
 
     fn router() -> Router {
         let items = Router::new()
@@ -308,8 +329,15 @@ mod tests {
     }
 
     fn fronted() -> Router {
+        fronted_with(&Meters::new())
+    }
+
+    fn fronted_with(meters: &Meters) -> Router {
         let counter = AtomicU64::new(0);
-        front(router(), Arc::new(move || Uuid::from_u128(u128::from(counter.fetch_add(1, Ordering::SeqCst) + 1))))
+        let operations = [("/api/issuer/v2/items/".to_owned(), "POST"), ("/api/issuer/v2/panic/".to_owned(), "GET")];
+        let api = Arc::new(ApiMeters::register(meters.registry(), operations));
+        let mint = move || Uuid::from_u128(u128::from(counter.fetch_add(1, Ordering::SeqCst) + 1));
+        front(router(), Arc::new(mint), FrontMeters { api, panics: meters.tasks.handler_panics.clone() })
     }
 
     async fn send(request: Request) -> (StatusCode, HeaderMap, String) {
@@ -456,6 +484,33 @@ mod tests {
         assert_eq!(json_of(&body)["type"], "/api/problems/internal");
         assert_eq!(json_of(&body)["instance"], FIRST_INSTANCE);
         assert!(!body.contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn o12_requests_are_counted_by_route_and_panics_for_themselves() {
+        let meters = Meters::new();
+        let router = fronted_with(&meters);
+        for (method, uri) in [
+            ("POST", "/api/issuer/v2/items"),
+            ("POST", "/api/issuer/v2/items/"),
+            ("GET", "/api/issuer/v2/panic/"),
+            ("GET", "/nowhere/secret"),
+            ("SECRET", "/api/issuer/v2/items/"),
+        ] {
+            let _answer = router.clone().oneshot(request(method, uri)).await.unwrap();
+        }
+        let text = meters.registry().text();
+        for line in [
+            r#"scrip_http_requests_total{route="/api/issuer/v2/items/",method="POST",status="2xx"} 2"#,
+            r#"scrip_http_requests_total{route="/api/issuer/v2/panic/",method="GET",status="5xx"} 1"#,
+            r#"scrip_http_requests_total{route="none",method="none",status="4xx"} 2"#,
+            r#"scrip_http_request_duration_seconds_count{route="/api/issuer/v2/items/",method="POST"} 2"#,
+            r#"scrip_panics_total{place="handler"} 1"#,
+            "scrip_http_requests_in_flight 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("secret") && !text.contains("SECRET"));
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! The OpenAPI file: made from the handlers, so that it cannot say anything else than what is routed.
 
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::{AdditionalProperties, ArrayItems};
 use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityScheme};
 use utoipa::openapi::{Components, OpenApi, RefOr, Schema};
@@ -75,6 +75,17 @@ pub fn openapi_document() -> Result<String, serde_json::Error> {
     let mut text = serde_json::to_string_pretty(&published(document))?;
     text.push('\n');
     Ok(text)
+}
+
+/// Every operation's route and method.
+pub(super) fn routes_and_methods(document: &OpenApi) -> Vec<(String, &'static str)> {
+    let of_route = |(route, item): (&String, &PathItem)| {
+        let methods =
+            [("GET", &item.get), ("POST", &item.post), ("PATCH", &item.patch), ("PUT", &item.put), ("DELETE", &item.delete)];
+        let present = methods.into_iter().filter(|(_, operation)| operation.is_some());
+        present.map(|(method, _)| (route.clone(), method)).collect::<Vec<_>>()
+    };
+    document.paths.paths.iter().flat_map(of_route).collect()
 }
 
 fn operations(document: &OpenApi) -> impl Iterator<Item = &Operation> {

@@ -88,6 +88,9 @@ pub struct ProblemDocument {
     pub failed_rules: Vec<FailedRule>,
 }
 
+/// When to look again whether somebody has put right what does not pass by itself, in seconds.
+const NOT_READY_RETRY_AFTER_S: u64 = 60;
+
 /// A refusal on its way out: the document and the header fields its status demands.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Parts>);
@@ -233,6 +236,18 @@ impl Problem {
             .with_header(RETRY_AFTER, &retry_after_s.to_string())
     }
 
+    /// 503: the ledger knows what the database does not, so that nothing is signed.
+    #[must_use]
+    pub fn ledger_halted() -> Self {
+        Self::new(ProblemKind::LedgerHalted, "Ledger work is halted: the database is older than the ledger. The log says more.")
+    }
+
+    /// 503 for a reason that does not pass by itself.
+    #[must_use]
+    pub fn not_ready(reason: String) -> Self {
+        Self::new(ProblemKind::Overloaded, reason).with_header(RETRY_AFTER, &NOT_READY_RETRY_AFTER_S.to_string())
+    }
+
     /// Adds the status of the refusing object and the acts open in it.
     #[must_use]
     pub fn with_state(mut self, current_status: impl Into<String>, allowed_acts: Vec<String>) -> Self {
@@ -340,7 +355,7 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [ProblemKind; 16] = [
+    const KINDS: [ProblemKind; 17] = [
         ProblemKind::InvalidRequest,
         ProblemKind::Unauthenticated,
         ProblemKind::InsufficientScope,
@@ -357,6 +372,7 @@ mod tests {
         ProblemKind::HeaderFieldsTooLarge,
         ProblemKind::Internal,
         ProblemKind::Overloaded,
+        ProblemKind::LedgerHalted,
     ];
 
     fn json_of(problem: &Problem) -> Value {
@@ -366,8 +382,14 @@ mod tests {
     #[test]
     fn every_kind_has_its_own_status_and_finds_back_from_it() {
         for kind in KINDS {
-            // 422 means a reused key only where that check answers it, not when another layer does.
-            let back = if kind == ProblemKind::KeyReused { ProblemKind::InvalidRequest } else { kind };
+            // 422 means a reused key, and 503 a halted ledger, only where that check answers it, not when another layer does.
+            let back = if kind == ProblemKind::KeyReused {
+                ProblemKind::InvalidRequest
+            } else if kind == ProblemKind::LedgerHalted {
+                ProblemKind::Overloaded
+            } else {
+                kind
+            };
             assert_eq!(ProblemKind::of_status(kind.status()), back, "{kind:?}");
         }
         assert_eq!(ProblemKind::of_status(StatusCode::NOT_IMPLEMENTED), ProblemKind::Internal);

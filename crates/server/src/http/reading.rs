@@ -1,6 +1,7 @@
 //! Reading: ids from the path, pages, and committed state from the archive.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, RawPathParams};
@@ -15,6 +16,9 @@ use super::body::parse_uuid;
 use super::page::{Page, PageRequest, Position, absolute_address};
 use super::problem::Problem;
 use super::query::Query;
+
+/// How long a query waits until one of those that run has ended.
+const PLACE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// The ids in the path, in order. Anything that is no id names nothing: 404.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +105,9 @@ impl Counter {
         &self,
         query: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Problem> {
+        // Without a place in hand a query would wait for a connection on a thread that it blocks.
+        let place = tokio::time::timeout(PLACE_WAIT_MAX, self.reading.acquire()).await;
+        let Ok(Ok(_place)) = place else { return Err(Problem::overloaded(1)) };
         let archive = self.archive.clone();
         let read = tokio::task::spawn_blocking(move || query(&archive)).await;
         match read {

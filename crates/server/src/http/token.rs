@@ -4,6 +4,7 @@
 //! writes, so there is nothing a client could choose in it: no algorithm, no key id, no embedded key (RFC 8725).
 
 mod endpoint;
+mod verified;
 
 use std::fmt;
 
@@ -21,6 +22,7 @@ pub use self::endpoint::{
     ClientAuthentication, ClientCredentials, Form, OauthError, OauthErrorKind, RevocationRequest, SecretText,
     TokenEndpointRefusal, TokenRequest, TokenResponse,
 };
+pub use self::verified::VerifiedTokens;
 use super::problem::Problem;
 
 /// The life of an access token, in seconds (design section 9).
@@ -65,6 +67,8 @@ pub struct VerifiedToken {
     pub grant: Grant,
     /// Its own id, by which it is revoked.
     pub token_id: Uuid,
+    /// When it begins, without leeway.
+    pub not_before: Instant,
     /// When it ends, without leeway.
     pub expires_at: Instant,
 }
@@ -246,13 +250,15 @@ impl TokenSigner {
             return Err(TokenFault::ForeignParty);
         }
         let now_s = now.seconds_floor();
-        if now_s.saturating_add(CLOCK_LEEWAY_S) < claims.nbf.max(claims.iat) {
+        let not_before_s = claims.nbf.max(claims.iat);
+        if now_s.saturating_add(CLOCK_LEEWAY_S) < not_before_s {
             return Err(TokenFault::NotYetValid);
         }
         if now_s.saturating_sub(CLOCK_LEEWAY_S) >= claims.exp {
             return Err(TokenFault::Expired);
         }
-        let expires_at = Instant::from_micros(claims.exp.saturating_mul(1_000_000));
+        let [not_before, expires_at] =
+            [not_before_s, claims.exp].map(|second| Instant::from_micros(second.saturating_mul(1_000_000)));
         let grant = Grant {
             client_id: ClientId::new(claims.sub),
             organisation_id: OrganisationId::new(claims.org),
@@ -260,7 +266,7 @@ impl TokenSigner {
             scopes: Scopes::parse(&claims.scope).map_err(|_| TokenFault::Malformed)?,
             epoch: claims.epoch,
         };
-        Ok(VerifiedToken { grant, token_id: claims.jti, expires_at })
+        Ok(VerifiedToken { grant, token_id: claims.jti, not_before, expires_at })
     }
 
     fn sign(&self, claims: &Claims) -> Result<String, SigningFault> {
@@ -352,7 +358,12 @@ mod tests {
         );
         assert_eq!(
             signer().verify(&token, seconds(NOW_S)),
-            Ok(VerifiedToken { grant: grant(), token_id: Uuid::from_u128(4), expires_at: seconds(NOW_S + 900) })
+            Ok(VerifiedToken {
+                grant: grant(),
+                token_id: Uuid::from_u128(4),
+                not_before: seconds(NOW_S),
+                expires_at: seconds(NOW_S + 900)
+            })
         );
     }
 

@@ -3,7 +3,6 @@
 use domain::credit::CreditFailure;
 use domain::ids::InstructionId;
 use domain::instruction::Instruction;
-use domain::ledger_transaction::Purpose;
 use ledger::contract::{
     Item, Kind, Outcome, SkipReason, applied, batch_items_max, execute_calldata, execute_gas_limit, preflight,
 };
@@ -12,12 +11,12 @@ use ledger::{Address, At};
 
 use super::watch::spoken;
 use super::{Call, LedgerFault, LedgerWork};
-use crate::operations::ledger::{ReserveLedgerTransaction, SettleCredits, Verdict};
+use crate::operations::ledger::{BindInstructions, SettleCredits, Verdict};
 use store::Reader;
 
 impl LedgerWork {
     /// Binds what waits, in order of instruction, while nonces are free. `open` are in flight already.
-    pub(super) async fn bind_queued(&self, factory: Address, open: usize) -> Result<(), LedgerFault> {
+    pub(super) async fn bind_queued(&mut self, factory: Address, open: usize) -> Result<(), LedgerFault> {
         let mut free = self.policy.open_max.saturating_sub(open);
         let batch_items = batch_items_max(self.policy.transaction_gas_max);
         for product_id in self.read(Reader::products_with_queued_instructions).await? {
@@ -28,14 +27,17 @@ impl LedgerWork {
                 if queued.is_empty() {
                     break;
                 }
-                self.bind_batch(token, &queued).await?;
+                if !self.bind_batch(token, &queued).await? {
+                    break;
+                }
                 free -= 1;
             }
         }
         Ok(())
     }
 
-    async fn bind_batch(&self, token: Address, queued: &[Instruction]) -> Result<(), LedgerFault> {
+    /// Says whether anything came of it: nothing does where others are binding all of these.
+    async fn bind_batch(&mut self, token: Address, queued: &[Instruction]) -> Result<bool, LedgerFault> {
         let valid_until_seconds = self.valid_until_seconds().await?;
         let items: Vec<Item> = queued.iter().map(item).collect();
         let valid_until = u64::try_from(valid_until_seconds).unwrap_or(0);
@@ -49,17 +51,21 @@ impl LedgerWork {
                 Outcome::Skipped(reason) => refused.extend(self.judge_unsigned(token, instruction, reason).await?),
             }
         }
-        if !refused.is_empty() {
-            self.desk.run(SettleCredits { verdicts: refused }, self.clock.now()).await?;
+        let has_refused = !refused.is_empty();
+        if has_refused {
+            self.lane.record(SettleCredits { verdicts: refused }).await?;
         }
-        let Some(first) = accepted.first() else { return Ok(()) };
-        let reserve = ReserveLedgerTransaction {
+        let Some(first) = accepted.first() else { return Ok(has_refused) };
+        let bind = BindInstructions {
             signer: self.registrar(),
-            purpose: Purpose::Execute { product_id: first.product_id, valid_until_seconds },
+            product_id: first.product_id,
+            valid_until_seconds,
             instruction_ids: accepted.iter().map(|instruction| instruction.id).collect(),
         };
-        let slot = self.desk.run(reserve, self.clock.now()).await?;
-        self.sign_store_send(&slot, self.execute_call(token, valid_until_seconds, &accepted)?).await
+        let Some(bound) = self.lane.record(bind).await? else { return Ok(has_refused) };
+        let call = self.execute_call(token, valid_until_seconds, &bound.instructions)?;
+        self.sign_store_send(&bound.ledger_transaction, call).await?;
+        Ok(true)
     }
 
     /// Asks the judge about an instruction that the simulation refused. Nothing was signed for it, so nothing can still run.
@@ -78,7 +84,7 @@ impl LedgerWork {
             preflight_refusal: Some(reason),
             quarantine_until_seconds: None,
         };
-        Ok(spoken(instruction.id, judge(&evidence)))
+        Ok(spoken(instruction.id, judge(&evidence), &self.meters))
     }
 
     /// The call that carries instructions. The same instructions and the same validity give the same bytes.

@@ -14,7 +14,7 @@ use store::Reader;
 use store::queries::LiveLedgerTransaction;
 
 use super::{Call, LedgerFault, LedgerWork};
-use crate::operations::ledger::{CHAIN_SETTING, FACTORY_SETTING, RecordFactory, RecordToken, ReserveLedgerTransaction};
+use crate::operations::ledger::{CHAIN_SETTING, FACTORY_SETTING, RecordFactory, RecordToken, ReserveDeployment};
 use crate::planted::Bug;
 
 impl LedgerWork {
@@ -47,7 +47,7 @@ impl LedgerWork {
                     address: EvmAddress::new(address.0),
                     ledger_transaction_id: slot.id,
                 };
-                self.desk.run(record, self.clock.now()).await?;
+                self.lane.record(record).await?;
                 Ok(Some(address))
             }
         }
@@ -68,7 +68,7 @@ impl LedgerWork {
     }
 
     /// Orders the token of every product that waits for one, and records those that stand.
-    pub(super) async fn deploy_tokens(&self, factory: Address) -> Result<(), LedgerFault> {
+    pub(super) async fn deploy_tokens(&mut self, factory: Address) -> Result<(), LedgerFault> {
         let waiting = self.read(Reader::deploying_products).await?;
         if waiting.is_empty() {
             return Ok(());
@@ -79,7 +79,8 @@ impl LedgerWork {
             match live.iter().find(|open| open.ledger_transaction.purpose == purpose) {
                 None => {
                     let slot = self.reserve(purpose).await?;
-                    self.sign_store_send(&slot, self.token_call(factory, &product)?).await?;
+                    let call = self.token_call(factory, &product)?;
+                    self.sign_store_send(&slot, call).await?;
                 }
                 Some(open) => self.look_at_token(factory, &product, open).await?,
             }
@@ -87,10 +88,18 @@ impl LedgerWork {
         Ok(())
     }
 
-    async fn look_at_token(&self, factory: Address, product: &Product, open: &LiveLedgerTransaction) -> Result<(), LedgerFault> {
+    async fn look_at_token(
+        &mut self,
+        factory: Address,
+        product: &Product,
+        open: &LiveLedgerTransaction,
+    ) -> Result<(), LedgerFault> {
         let salt = token_salt(product.id.bytes());
         match deployed_token(self.chain.as_ref(), factory, salt, At::Finalized).await? {
-            Deployed::Absent => self.repeat(open, self.token_call(factory, product)?).await,
+            Deployed::Absent => {
+                let call = self.token_call(factory, product)?;
+                self.repeat(open, call).await
+            }
             Deployed::Foreign { address, .. } => Err(LedgerFault::UnexpectedCode(address)),
             Deployed::Present { address } => {
                 let record = RecordToken {
@@ -98,7 +107,7 @@ impl LedgerWork {
                     address: EvmAddress::new(address.0),
                     ledger_transaction_id: open.ledger_transaction.id,
                 };
-                self.desk.run(record, self.clock.now()).await?;
+                self.lane.record(record).await?;
                 tracing::info!(product_id = %product.id, token = %address, "a token contract stands on the ledger");
                 Ok(())
             }
@@ -106,7 +115,7 @@ impl LedgerWork {
     }
 
     /// Goes on with a slot: signs it where a crash came before the bytes were stored, else sends the same bytes again.
-    pub(super) async fn repeat(&self, open: &LiveLedgerTransaction, call: Call) -> Result<(), LedgerFault> {
+    pub(super) async fn repeat(&mut self, open: &LiveLedgerTransaction, call: Call) -> Result<(), LedgerFault> {
         match open.attempts.last() {
             None => self.sign_store_send(&open.ledger_transaction, call).await,
             Some(_) if Bug::NothingSentAgain.is_planted() => Ok(()),
@@ -117,9 +126,8 @@ impl LedgerWork {
         }
     }
 
-    async fn reserve(&self, purpose: Purpose) -> Result<LedgerTransaction, LedgerFault> {
-        let reserve = ReserveLedgerTransaction { signer: self.registrar(), purpose, instruction_ids: Vec::new() };
-        Ok(self.desk.run(reserve, self.clock.now()).await?)
+    async fn reserve(&mut self, purpose: Purpose) -> Result<LedgerTransaction, LedgerFault> {
+        self.lane.record(ReserveDeployment { signer: self.registrar(), purpose }).await
     }
 
     fn token_call(&self, factory: Address, product: &Product) -> Result<Call, LedgerFault> {

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use domain::journal::Head;
 use subtle::ConstantTimeEq;
@@ -10,6 +11,9 @@ use tokio::sync::watch;
 
 use crate::desk::Desk;
 use crate::keyring::{KeyUse, Keyring, keyed_hash};
+
+/// Between two writes: a busy desk commits hundreds of times a second, and replacing a file costs the disk as much as a commit.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Where a data folder's head is kept: beside the folder, not in it.
 #[must_use]
@@ -19,7 +23,8 @@ pub fn default_path(data: &Path) -> PathBuf {
     data.with_file_name(name)
 }
 
-/// Writes the head after commits until told to stop, and once more then. It lags behind by the commits of one write.
+/// Writes the head after commits until told to stop, and once more then. It lags behind by the commits of one write and of
+/// the pause after it.
 pub async fn run(desk: Desk, keyring: Keyring, path: PathBuf, mut stop: watch::Receiver<bool>) {
     let mut head = desk.head();
     drop(desk);
@@ -38,6 +43,10 @@ pub async fn run(desk: Desk, keyring: Keyring, path: PathBuf, mut stop: watch::R
         }
         if is_over {
             return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            _said = stop.wait_for(|stop| *stop) => {}
         }
     }
 }

@@ -14,6 +14,7 @@ use store::queries::LiveLedgerTransaction;
 
 use super::credit::failure;
 use super::{LedgerFault, LedgerWork};
+use crate::meters::LedgerMeters;
 use crate::operations::ledger::{CloseLedgerTransaction, SettleCredits, Verdict};
 
 /// Where a token's records have been read to, and what they said about instructions that are still open.
@@ -81,7 +82,7 @@ impl LedgerWork {
         Ok(open)
     }
 
-    async fn repeat_where_missing(&self, token: Address, open: &LiveLedgerTransaction) -> Result<(), LedgerFault> {
+    async fn repeat_where_missing(&mut self, token: Address, open: &LiveLedgerTransaction) -> Result<(), LedgerFault> {
         for attempt in &open.attempts {
             if self.chain.receipt(TxHash(attempt.hash)).await?.is_some() {
                 return Ok(());
@@ -110,11 +111,11 @@ impl LedgerWork {
         for open in transactions {
             for instruction in &open.instructions {
                 let evidence = self.evidence(token, finalized, product_id, open, instruction).await?;
-                verdicts.extend(spoken(instruction.id, judge(&evidence)));
+                verdicts.extend(spoken(instruction.id, judge(&evidence), &self.meters));
             }
         }
         for chunk in verdicts.chunks(contract::BATCH_ITEMS_MAX) {
-            self.desk.run(SettleCredits { verdicts: chunk.to_vec() }, self.clock.now()).await?;
+            self.lane.record(SettleCredits { verdicts: chunk.to_vec() }).await?;
         }
         if let Some(seen) = self.seen.get_mut(&product_id) {
             seen.forget_all_but(&numbers);
@@ -158,7 +159,7 @@ impl LedgerWork {
 
     /// A slot is closed when everything in it is judged and its nonce is used in a finalized block: until then its bytes
     /// are needed, or later nonces would wait for ever.
-    async fn close_where_done(&self, open: &LiveLedgerTransaction) -> Result<bool, LedgerFault> {
+    async fn close_where_done(&mut self, open: &LiveLedgerTransaction) -> Result<bool, LedgerFault> {
         let slot = open.ledger_transaction;
         let used = self.chain.nonce(Address(slot.signer.bytes()), At::Finalized).await? > slot.nonce;
         if !used {
@@ -167,27 +168,30 @@ impl LedgerWork {
         let id = slot.id;
         let is_judged = self.read(move |archive| archive.is_judged(id)).await?;
         if is_judged {
-            self.desk.run(CloseLedgerTransaction { ledger_transaction_id: id }, self.clock.now()).await?;
+            self.lane.record(CloseLedgerTransaction { ledger_transaction_id: id }).await?;
         }
         Ok(is_judged)
     }
 }
 
 /// The verdict to record, where the judge has spoken.
-pub(super) fn spoken(id: InstructionId, verdict: judge::Verdict) -> Option<(InstructionId, Verdict)> {
+pub(super) fn spoken(id: InstructionId, verdict: judge::Verdict, meters: &LedgerMeters) -> Option<(InstructionId, Verdict)> {
     match verdict {
         judge::Verdict::Succeeded(place) => {
+            meters.succeeded.increment(1);
             let (transaction_hash, block_number) = (place.tx_hash.0, place.block.number);
             Some((id, Verdict::Succeeded { transaction_hash, block_number }))
         }
-        judge::Verdict::Failed(reason) => Some((
-            id,
-            Verdict::Failed(match reason {
+        judge::Verdict::Failed(reason) => {
+            meters.failed.increment(1);
+            let why = match reason {
                 FailReason::Refused(skip) | FailReason::Skipped(skip) => failure(skip),
                 FailReason::Expired => CreditFailure::Expired,
-            }),
-        )),
+            };
+            Some((id, Verdict::Failed(why)))
+        }
         judge::Verdict::Incident { key, place } => {
+            meters.incidents.increment(1);
             tracing::error!(instruction_id = %id, %key, block = place.block.number, "another order holds this number");
             None
         }

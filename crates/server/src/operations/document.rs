@@ -1,5 +1,7 @@
 //! Documents whose bytes are already in the object store.
 
+use std::collections::BTreeSet;
+
 use domain::document::{ContentCheck, Document};
 use domain::ids::{DocumentId, OrganisationId};
 use store::{Book, Wanted};
@@ -44,5 +46,25 @@ impl Operation for StoreDocument {
         cx.journal(book, "store_document", &document)?;
         book.documents.put(document.id, document.clone());
         Ok(document)
+    }
+}
+
+/// Which documents have a row. Asked as a command, because then no commit is under way any more: a commit that a crash cut
+/// off has ended one way or the other.
+#[derive(Clone, Debug)]
+pub struct FindDocuments {
+    /// The documents.
+    pub ids: BTreeSet<DocumentId>,
+}
+
+impl Operation for FindDocuments {
+    type Output = BTreeSet<DocumentId>;
+
+    fn want(&self, wanted: &mut Wanted) {
+        wanted.documents.extend(&self.ids);
+    }
+
+    fn run(&self, book: &mut Book, _cx: &mut Context<'_>) -> Result<BTreeSet<DocumentId>, Refused> {
+        Ok(self.ids.iter().filter(|id| book.documents.get(id).is_some()).copied().collect())
     }
 }

@@ -71,7 +71,10 @@ impl Operation for CreateInvestment {
 
     fn run(&self, book: &mut Book, cx: &mut Context<'_>) -> Result<Investment, Refused> {
         self.find_everything(book)?;
-        let mut campaign = book.campaigns.get(&self.campaign_id).ok_or(Refused::NotFound)?.clone();
+        let is_stale = Bug::ReadThenInsert.is_planted();
+        let campaigns = &book.campaigns;
+        let campaign = if is_stale { campaigns.as_loaded(&self.campaign_id) } else { campaigns.get(&self.campaign_id) };
+        let mut campaign = campaign.ok_or(Refused::NotFound)?.clone();
         let product = book.products.get(&campaign.product_id).ok_or(Inconsistent("campaign.product_id"))?;
         let investor = book.investors.get(&self.investor_id).ok_or(Refused::NotFound)?;
         let id: InvestmentId = cx.entropy.id(cx.now);

@@ -2,7 +2,7 @@
 
 use domain::credit::{CreditFailure, CreditState};
 use domain::ids::{InstructionId, LedgerTransactionId, ProductId};
-use domain::instruction::InstructionState;
+use domain::instruction::{Instruction, InstructionState};
 use domain::ledger_transaction::{Attempt, LedgerTransaction, LedgerTransactionState, Purpose, Signer};
 use domain::product::{Inconsistent, Token};
 use domain::wallet::EvmAddress;
@@ -15,56 +15,93 @@ pub const FACTORY_SETTING: &str = "ledger_factory";
 /// The name under which the chain id is remembered, so that no other chain is ever signed for.
 pub const CHAIN_SETTING: &str = "ledger_chain_id";
 
-/// Reserves the signer's next nonce for a purpose and binds the instructions that are still queued to it, in one commit.
+/// Reserves the signer's next nonce for a deployment.
 #[derive(Clone, Debug)]
-pub struct ReserveLedgerTransaction {
+pub struct ReserveDeployment {
     /// Who will sign.
     pub signer: EvmAddress,
     /// What for.
     pub purpose: Purpose,
-    /// The instructions it shall carry, in order of instruction.
-    pub instruction_ids: Vec<InstructionId>,
 }
 
-impl Operation for ReserveLedgerTransaction {
+impl Operation for ReserveDeployment {
     type Output = LedgerTransaction;
 
     fn want(&self, wanted: &mut Wanted) {
         wanted.signers.insert(self.signer);
-        wanted.instructions.extend(&self.instruction_ids);
     }
 
     fn run(&self, book: &mut Book, cx: &mut Context<'_>) -> Result<LedgerTransaction, Refused> {
-        let unknown = Signer { address: self.signer, next_nonce: 0, version: 0 };
-        let mut signer = book.signers.get(&self.signer).copied().unwrap_or(unknown);
-        let ledger_transaction = LedgerTransaction {
-            id: cx.entropy.id(cx.now),
-            signer: self.signer,
-            nonce: signer.next_nonce,
-            purpose: self.purpose,
-            state: LedgerTransactionState::Live,
-            created_at: cx.now,
-            version: 0,
-        };
-        let mut bound = Vec::with_capacity(self.instruction_ids.len());
-        for id in &self.instruction_ids {
-            let mut instruction = *book.instructions.get(id).ok_or(Inconsistent("instruction"))?;
-            match instruction.state {
-                InstructionState::Queued => {}
-                // Somebody else took it: an instruction is in at most one live ledger transaction.
-                InstructionState::Bound(_) | InstructionState::Judged => return Err(Refused::NotFound),
-            }
-            instruction.state = InstructionState::Bound(ledger_transaction.id);
-            bound.push(instruction);
-        }
-        signer.next_nonce += 1;
-        book.signers.put(self.signer, signer);
-        book.ledger_transactions.put(ledger_transaction.id, ledger_transaction);
-        for instruction in bound {
-            book.instructions.put(instruction.id, instruction);
-        }
-        Ok(ledger_transaction)
+        Ok(reserve(self.signer, self.purpose, book, cx))
     }
+}
+
+/// Claims those of the named instructions that are queued and that no other process is claiming, reserves the signer's
+/// next nonce for them, and binds them to it, in one commit.
+#[derive(Clone, Debug)]
+pub struct BindInstructions {
+    /// Who will sign.
+    pub signer: EvmAddress,
+    /// The product.
+    pub product_id: ProductId,
+    /// After this second of ledger time the contract refuses the whole batch.
+    pub valid_until_seconds: i64,
+    /// The instructions, in order of instruction.
+    pub instruction_ids: Vec<InstructionId>,
+}
+
+/// A nonce, and the instructions that are bound to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bound {
+    /// The slot.
+    pub ledger_transaction: LedgerTransaction,
+    /// The instructions, in order of instruction.
+    pub instructions: Vec<Instruction>,
+}
+
+impl Operation for BindInstructions {
+    /// `None` where every one was taken already: no nonce is spent then.
+    type Output = Option<Bound>;
+
+    fn want(&self, wanted: &mut Wanted) {
+        wanted.signers.insert(self.signer);
+        wanted.claimed_instructions.extend(&self.instruction_ids);
+    }
+
+    fn run(&self, book: &mut Book, cx: &mut Context<'_>) -> Result<Option<Bound>, Refused> {
+        // An instruction is in at most one live ledger transaction.
+        let named = self.instruction_ids.iter().filter_map(|id| book.instructions.get(id)).copied();
+        let mut instructions: Vec<Instruction> = named.filter(|one| one.state == InstructionState::Queued).collect();
+        if instructions.is_empty() {
+            return Ok(None);
+        }
+        let purpose = Purpose::Execute { product_id: self.product_id, valid_until_seconds: self.valid_until_seconds };
+        let ledger_transaction = reserve(self.signer, purpose, book, cx);
+        for instruction in &mut instructions {
+            instruction.state = InstructionState::Bound(ledger_transaction.id);
+            book.instructions.put(instruction.id, *instruction);
+        }
+        Ok(Some(Bound { ledger_transaction, instructions }))
+    }
+}
+
+/// The signer's next slot.
+fn reserve(address: EvmAddress, purpose: Purpose, book: &mut Book, cx: &mut Context<'_>) -> LedgerTransaction {
+    let unknown = Signer { address, next_nonce: 0, version: 0 };
+    let mut signer = book.signers.get(&address).copied().unwrap_or(unknown);
+    let ledger_transaction = LedgerTransaction {
+        id: cx.entropy.id(cx.now),
+        signer: address,
+        nonce: signer.next_nonce,
+        purpose,
+        state: LedgerTransactionState::Live,
+        created_at: cx.now,
+        version: 0,
+    };
+    signer.next_nonce += 1;
+    book.signers.put(address, signer);
+    book.ledger_transactions.put(ledger_transaction.id, ledger_transaction);
+    ledger_transaction
 }
 
 /// Stores signed bytes. They are sent only after this is committed.

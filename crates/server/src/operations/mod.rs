@@ -10,6 +10,7 @@ pub mod document;
 pub mod investment;
 pub mod investor;
 pub mod issuer;
+pub mod lease;
 pub mod ledger;
 pub mod listing;
 pub mod organisation;

@@ -1,38 +1,34 @@
 //! The journal's chain, its head, and every row against its newest entry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
 
 use domain::ids::InvestorId;
-use domain::journal::{Digest32, Entry, Head, Object, SubjectKey, state_mac};
-use domain::product::Product;
+use domain::journal::{Head, Object, SubjectKey, state_mac};
 use domain::state::Journaled;
-use domain::units::Units;
 use store::{Reader, StoreError};
 use uuid::Uuid;
 
+use super::counters::Counted;
+use super::newest::{Collector, Merged, Newest};
 use super::{CHUNK_ROWS, Difference, Report};
 use crate::jobs::head::HeadFault;
 use crate::keyring::{self, Keyring};
 
-/// What the newest entry of an object says.
-#[derive(Clone, Copy, Debug)]
-pub struct Newest {
-    subject: Option<Uuid>,
-    state_mac: Digest32,
-}
-
-/// Walks the whole chain.
+/// Walks the whole chain. What the newest entry of each object says is kept in `scratch` where memory has no room for it.
 ///
 /// # Errors
-/// The first entry that does not follow from the one before.
-pub fn walk(archive: &Reader, report: &mut Report) -> Result<BTreeMap<Object, Newest>, Difference> {
-    let mut newest = BTreeMap::new();
+/// The first entry that does not follow from the one before, or the folder cannot be written.
+pub fn walk(archive: &Reader, scratch: &Path, report: &mut Report) -> Result<Merged, Difference> {
+    let at_scratch = |error| Difference::Io(scratch.display().to_string(), error);
+    let mut newest = Collector::new(scratch);
     let (mut sequence, mut hash) = (0, [0; 32]);
     loop {
         let entries = archive.journal_after(sequence, CHUNK_ROWS)?;
         if entries.is_empty() {
             report.journal_entries = sequence;
-            return Ok(newest);
+            return newest.merged().map_err(at_scratch);
         }
         for stored in entries {
             let entry = &stored.entry;
@@ -47,7 +43,7 @@ pub fn walk(archive: &Reader, report: &mut Report) -> Result<BTreeMap<Object, Ne
                 return Err(fault("was changed after it was written"));
             }
             (sequence, hash) = (entry.sequence, stored.hash);
-            newest.insert(entry.object, newest_of(entry));
+            newest.add(entry).map_err(at_scratch)?;
         }
     }
 }
@@ -74,71 +70,83 @@ pub fn compare_head(archive: &Reader, kept: Result<Head, HeadFault>) -> Result<(
     }
 }
 
-/// Compares every row with its newest entry, and every counter with what it counts.
+/// Compares every row with its newest entry, and every counter with what it counts. Rows come in the order of `newest`:
+/// kind by kind, and by id.
 ///
 /// # Errors
 /// The first row that differs.
-pub fn compare_rows(
-    archive: &Reader,
-    keyring: &Keyring,
-    newest: BTreeMap<Object, Newest>,
-    report: &mut Report,
-) -> Result<(), Difference> {
-    let mut rows = Rows { archive, keyring, newest, keys: BTreeMap::new(), compared: 0 };
-    rows.compare(|after, limit| archive.all_organisations(after, limit), |row| row.id)?;
-    rows.compare(|after, limit| archive.all_clients(after, limit), |row| row.id)?;
-    rows.compare(|after, limit| archive.all_issuers(after, limit), |row| row.id)?;
-    rows.compare(|after, limit| archive.all_products(after, limit), |row| row.id)?;
-    rows.compare(|after, limit| archive.all_listings(after, limit), |row| row.id)?;
-    rows.compare(|after, limit| archive.all_campaigns(after, limit), |row| row.id)?;
-    rows.compare(|after, limit| archive.all_investors(after, limit), |row| row.id)?;
+pub fn compare_rows(archive: &Reader, keyring: &Keyring, newest: Merged, report: &mut Report) -> Result<(), Difference> {
+    let mut rows = Rows { archive, keyring, newest, next: None, compared: 0 };
+    rows.advance()?;
+    let mut counted = Counted::default();
+    rows.compare(|after, limit| archive.all_organisations(after, limit), |row| row.id, |_| ())?;
+    rows.compare(|after, limit| archive.all_clients(after, limit), |row| row.id, |_| ())?;
+    rows.compare(|after, limit| archive.all_issuers(after, limit), |row| row.id, |_| ())?;
+    rows.compare(|after, limit| archive.all_products(after, limit), |row| row.id, |_| ())?;
+    rows.compare(|after, limit| archive.all_listings(after, limit), |row| row.id, |_| ())?;
+    rows.compare(|after, limit| archive.all_campaigns(after, limit), |row| row.id, |_| ())?;
+    rows.compare(|after, limit| archive.all_investors(after, limit), |row| row.id, |row| counted.investor(row))?;
     rows.compare_persons()?;
-    rows.compare(|after, limit| archive.all_wallets(after, limit), |row| row.id)?;
-    rows.compare(|after, limit| archive.all_documents(after, limit), |row| row.id)?;
-    rows.compare(|after, limit| archive.all_investments(after, limit), |row| row.id)?;
-    rows.compare(|after, limit| archive.all_credits(after, limit), |row| row.id)?;
+    rows.compare(|after, limit| archive.all_wallets(after, limit), |row| row.id, |_| ())?;
+    rows.compare(|after, limit| archive.all_documents(after, limit), |row| row.id, |_| ())?;
+    rows.compare(|after, limit| archive.all_investments(after, limit), |row| row.id, |row| counted.investment(row))?;
+    rows.compare(|after, limit| archive.all_credits(after, limit), |row| row.id, |_| ())?;
     report.rows = rows.compared;
-    if let Some(object) = rows.newest.keys().next() {
-        return Err(difference(*object, "is in the journal, but has no row"));
+    if let Some((object, _)) = rows.next {
+        return Err(difference(object, WITHOUT_ROW));
     }
-    compare_counters(archive)
+    counted.compare(archive)
 }
+
+const WITHOUT_ROW: &str = "is in the journal, but has no row";
 
 struct Rows<'a> {
     archive: &'a Reader,
     keyring: &'a Keyring,
-    newest: BTreeMap<Object, Newest>,
-    keys: BTreeMap<Uuid, Option<SubjectKey>>,
+    newest: Merged,
+    /// The next object that the journal knows.
+    next: Option<(Object, Newest)>,
     compared: u64,
 }
+
+/// The keys of some subjects; `None` where one was erased.
+type Keys = BTreeMap<Uuid, Option<SubjectKey>>;
 
 impl Rows<'_> {
     fn compare<K: Copy, V: Journaled>(
         &mut self,
         chunk: impl Fn(Option<K>, u32) -> Result<Vec<V>, StoreError>,
         id: impl Fn(&V) -> K,
+        mut count: impl FnMut(&V),
     ) -> Result<(), Difference> {
         let mut after = None;
         loop {
             let rows = chunk(after, CHUNK_ROWS)?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = Some(id(last));
+            let keys = self.keys(rows.iter().filter_map(Journaled::subject))?;
             for row in &rows {
-                self.compare_row(row)?;
+                self.compare_row(row, &keys)?;
+                count(row);
             }
         }
     }
 
-    fn compare_row(&mut self, row: &impl Journaled) -> Result<(), Difference> {
+    fn compare_row(&mut self, row: &impl Journaled, keys: &Keys) -> Result<(), Difference> {
         let object = row.object();
-        let newest = self.newest.remove(&object).ok_or_else(|| difference(object, "is not in the journal"))?;
+        let newest = match self.next {
+            Some((known, newest)) if known == object => newest,
+            Some((known, _)) if known < object => return Err(difference(known, WITHOUT_ROW)),
+            Some(_) | None => return Err(difference(object, "is not in the journal")),
+        };
+        self.advance()?;
         if newest.subject != row.subject() {
             return Err(difference(object, "belongs to another person than the journal says"));
         }
         self.compared += 1;
         let key = match newest.subject {
             None => Some(self.keyring.journal_key()),
-            Some(subject) => self.key_of(subject)?,
+            Some(subject) => keys.get(&subject).copied().flatten(),
         };
         match key {
             // The subject was erased, and the values with it: the chain is all there is to check.
@@ -148,17 +156,25 @@ impl Rows<'_> {
         }
     }
 
+    fn advance(&mut self) -> Result<(), Difference> {
+        let unreadable = |error: io::Error| Difference::Io("the sorted journal".to_owned(), error);
+        self.next = self.newest.next().map_err(unreadable)?;
+        Ok(())
+    }
+
     /// Personal data is in no entry, but nobody can change it without the subject's key.
-    fn compare_persons(&mut self) -> Result<(), Difference> {
+    fn compare_persons(&self) -> Result<(), Difference> {
         let mut after = None;
         loop {
             let investors = self.archive.all_investors(after, CHUNK_ROWS)?;
             let Some(last) = investors.last() else { return Ok(()) };
             after = Some(last.id);
+            let keys = self.keys(investors.iter().map(|investor| investor.id.uuid()))?;
+            let ids: Vec<InvestorId> = investors.iter().map(|investor| investor.id).collect();
+            let persons = self.archive.persons(&ids)?;
             for investor in &investors {
-                let Some(key) = self.key_of(investor.id.uuid())? else { continue };
-                let sealed = self.archive.person(investor.id)?;
-                let opened = sealed.map(|sealed| keyring::open(&key.0, &investor.id.bytes(), &sealed));
+                let Some(key) = keys.get(&investor.id.uuid()).copied().flatten() else { continue };
+                let opened = persons.get(&investor.id).map(|sealed| keyring::open(&key.0, &investor.id.bytes(), sealed));
                 let what = match opened {
                     Some(Ok(_)) => continue,
                     Some(Err(_)) => "its personal data cannot be opened",
@@ -169,61 +185,23 @@ impl Rows<'_> {
         }
     }
 
-    fn key_of(&mut self, subject: Uuid) -> Result<Option<SubjectKey>, Difference> {
-        if let Some(key) = self.keys.get(&subject) {
-            return Ok(*key);
-        }
-        let id = InvestorId::new(subject);
-        let key = match self.archive.wrapped_key(id)? {
-            None => None,
-            Some(wrapped) => Some(self.keyring.unwrap_key(id, &wrapped).map_err(|_| Difference::Row {
+    /// The keys of subjects, read together.
+    fn keys(&self, subjects: impl Iterator<Item = Uuid>) -> Result<Keys, Difference> {
+        let subjects: BTreeSet<InvestorId> = subjects.map(InvestorId::new).collect();
+        let subjects: Vec<InvestorId> = subjects.into_iter().collect();
+        let wrapped = self.archive.wrapped_keys(&subjects)?;
+        let mut keys = Keys::new();
+        for subject in subjects {
+            let unwrapped = wrapped.get(&subject).map(|wrapped| self.keyring.unwrap_key(subject, wrapped)).transpose();
+            let key = unwrapped.map_err(|_| Difference::Row {
                 kind: "investor",
-                id: subject,
+                id: subject.uuid(),
                 what: "its key cannot be unwrapped".to_owned(),
-            })?),
-        };
-        self.keys.insert(subject, key);
-        Ok(key)
-    }
-}
-
-/// Every counter against what it counts.
-fn compare_counters(archive: &Reader) -> Result<(), Difference> {
-    if let Some(miscounted) = archive.miscounted()?.into_iter().next() {
-        return Err(Difference::Counter(miscounted));
-    }
-    let mut held: BTreeMap<domain::ids::ProductId, u64> = BTreeMap::new();
-    let mut after = None;
-    loop {
-        let campaigns = archive.all_campaigns(after, CHUNK_ROWS)?;
-        let Some(last) = campaigns.last() else { break };
-        after = Some(last.id);
-        for campaign in &campaigns {
-            let open = archive.campaign_units_open(campaign.id)?;
-            if open != campaign.used {
-                let what = format!("has {} units used, its open investments have {open}", campaign.used);
-                return Err(Difference::Row { kind: "campaign", id: campaign.id.uuid(), what });
-            }
-            *held.entry(campaign.product_id).or_default() += campaign.held().get();
+            })?;
+            keys.insert(subject.uuid(), key);
         }
+        Ok(keys)
     }
-    let mut after = None;
-    loop {
-        let products: Vec<Product> = archive.all_products(after, CHUNK_ROWS)?;
-        let Some(last) = products.last() else { return Ok(()) };
-        after = Some(last.id);
-        for product in &products {
-            let sum = held.get(&product.id).copied().unwrap_or(0);
-            if Units::new(sum) != Some(product.reserved) {
-                let what = format!("has {} units reserved, its campaigns hold {sum}", product.reserved);
-                return Err(Difference::Row { kind: "product", id: product.id.uuid(), what });
-            }
-        }
-    }
-}
-
-fn newest_of(entry: &Entry) -> Newest {
-    Newest { subject: entry.subject, state_mac: entry.state_mac }
 }
 
 fn difference(object: Object, what: &str) -> Difference {

@@ -5,7 +5,9 @@
 //! what the database called delivered must be in the copy of the ledger, and what the ledger holds beyond it must be a
 //! credit that the database knew by then.
 
+mod counters;
 mod journal;
+mod newest;
 mod register;
 
 use std::fmt;
@@ -21,7 +23,7 @@ use crate::documents::DocumentFolder;
 use crate::entropy::Entropy;
 use crate::jobs::head;
 use crate::keyring::{KeyUse, Keyring};
-use crate::program::{Settings, open_ledger, place};
+use crate::program::{Settings, documents_path, open_ledger, place};
 
 /// Rows read at a time.
 const CHUNK_ROWS: u32 = 1_000;
@@ -100,11 +102,19 @@ pub enum Difference {
     Register(String),
 }
 
-/// Checks a data folder and its database: the embedded one, or that of a URL.
+/// Checks a data folder, its own documents and its database: the embedded one, or that of a URL.
 ///
 /// # Errors
 /// The first difference, named.
 pub async fn verify(data: &Path, database: Option<&str>) -> Result<Report, Failure> {
+    verify_with_documents(data, database, &documents_path(data, None)).await
+}
+
+/// Checks a data folder, the documents of a place, and its database: the embedded one, or that of a URL.
+///
+/// # Errors
+/// The first difference, named.
+pub async fn verify_with_documents(data: &Path, database: Option<&str>, documents: &Path) -> Result<Report, Failure> {
     let at = |path: &Path| {
         let path = path.display().to_string();
         move |error| Difference::Io(path, error)
@@ -123,10 +133,10 @@ pub async fn verify(data: &Path, database: Option<&str>) -> Result<Report, Failu
         return Err(Difference::Damaged(damage).into());
     }
     let mut report = Report::default();
-    let newest = journal::walk(&archive, &mut report)?;
+    let newest = journal::walk(&archive, &scratch.path, &mut report)?;
     journal::compare_head(&archive, kept_head)?;
     journal::compare_rows(&archive, &keyring, newest, &mut report)?;
-    compare_documents(data, &archive, &mut report).await?;
+    compare_documents(documents, &archive, &mut report).await?;
     let signer = LocalSigner::new(keyring.derive(KeyUse::EmbeddedLedger))?;
     let chain = open_ledger_copy(data, &scratch.path, &signer)?;
     let later = live.reader(1)?;
@@ -156,8 +166,8 @@ fn open_ledger_copy(data: &Path, scratch: &Path, signer: &LocalSigner) -> Result
     Ok(open_ledger(&settings, &Clock::default(), signer)?)
 }
 
-async fn compare_documents(data: &Path, archive: &Reader, report: &mut Report) -> Result<(), Difference> {
-    let folder = DocumentFolder::beside_a_running_program(&data.join("documents"));
+async fn compare_documents(place: &Path, archive: &Reader, report: &mut Report) -> Result<(), Difference> {
+    let folder = DocumentFolder::beside_running_programs(place);
     let mut after = None;
     loop {
         let documents = archive.all_documents(after, CHUNK_ROWS)?;

@@ -16,7 +16,16 @@ const PATH: &str = "/distributor/v2/documents/";
 const CAP: usize = 25 * 1024 * 1024;
 
 fn folder(world: &World, name: &str) -> PathBuf {
-    world.folder.path().join("data/documents").join(name)
+    let folder = world.folder.path().join("data/documents").join(name);
+    if name == "stored" { folder } else { own_folder(&folder) }
+}
+
+/// The one running program's folder among those where uploads arrive.
+fn own_folder(all: &Path) -> PathBuf {
+    let paths = std::fs::read_dir(all).unwrap().map(|entry| entry.unwrap().path());
+    let folders: Vec<PathBuf> = paths.filter(|path| path.is_dir()).collect();
+    let [own] = &folders[..] else { panic!("{} folders: what ended programs left was not collected", folders.len()) };
+    own.clone()
 }
 
 fn file_count(path: &Path) -> usize {
@@ -261,15 +270,28 @@ async fn d11_bytes_that_changed_on_disk_are_never_served() {
     world.stop().await;
 }
 
-/// A file system of one MiB, taken away again when it is dropped.
-struct SmallDisk(PathBuf);
+/// A file system of a few MiB, taken away again when it is dropped.
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(path: PathBuf) -> Self {
+    pub fn mount(path: PathBuf, mebibytes: u32) -> Self {
         std::fs::create_dir_all(&path).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "scrip-test"]).arg(&path).status().unwrap();
+        let size = format!("size={mebibytes}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "scrip-test"]).arg(&path).status().unwrap();
         assert!(mounted.success(), "a tmpfs could not be mounted: this test needs the right to mount");
         Self(path)
+    }
+}
+
+impl SmallDisk {
+    /// Takes all the room that is left; gives the file that takes it.
+    pub fn fill(&self) -> PathBuf {
+        let ballast = self.0.join("ballast");
+        let mut file = std::fs::File::create(&ballast).unwrap();
+        for size_bytes in [64 * 1024, 4 * 1024, 1] {
+            while std::io::Write::write(&mut file, &vec![b'x'; size_bytes]).is_ok() {}
+        }
+        ballast
     }
 }
 
@@ -282,7 +304,7 @@ impl Drop for SmallDisk {
 #[tokio::test(flavor = "multi_thread")]
 async fn d12_a_full_disk_refuses_the_upload_and_the_service_lives_on() {
     let folder_of_test = tempfile::tempdir().unwrap();
-    let disk = SmallDisk::mount(folder_of_test.path().join("data/documents"));
+    let disk = SmallDisk::mount(folder_of_test.path().join("data/documents"), 1);
     let world = World::start_in(folder_of_test, |_| {}).await;
     let session = world.distributor().await;
     let before = world.running.office.desk.counts().1;

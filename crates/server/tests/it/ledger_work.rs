@@ -1,6 +1,7 @@
 //! Where the worker can be cut off, and what the ledger can do to it: every credit ends once, and rightly.
 
 mod bench;
+mod lanes;
 
 use domain::credit::{CreditFailure, CreditState};
 use domain::ledger_transaction::Purpose;

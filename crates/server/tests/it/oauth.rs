@@ -312,7 +312,10 @@ fn assert_no_secret_at_rest(folder: &std::path::Path, credentials: &Credentials)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_are_limited_for_the_client_that_makes_too_many() {
-    let world = World::start_in(tempfile::tempdir().unwrap(), |settings| settings.is_rate_limited = true).await;
+    let world = World::start_in(tempfile::tempdir().unwrap(), |settings| {
+        settings.calls_per_second = std::num::NonZeroU32::new(100);
+    })
+    .await;
     let (busy, calm) = (world.distributor().await, world.issuer().await);
     // Refused for its API, so that a call costs little more than its token.
     let request = format!("GET /api/issuer/v2/products/ HTTP/1.1\r\nHost: scrip\r\nAuthorization: Bearer {}\r\n\r\n", busy.token);
@@ -326,8 +329,8 @@ async fn calls_are_limited_for_the_client_that_makes_too_many() {
             assert!(after.to_lowercase().contains("\r\nretry-after: 1\r\n"), "{}", &after[..400]);
         }
     }
-    assert!(answered.0 >= 4_000, "the burst is let through: {answered:?}");
-    assert!(answered.1 > 0, "more than two thousand a second are too many: {answered:?}");
+    assert!(answered.0 >= 200, "the burst is let through: {answered:?}");
+    assert!(answered.1 > 0, "more than a hundred a second are too many: {answered:?}");
     assert_eq!(answered.0 + answered.1, 12_000);
     calm.get("/issuer/v2/products/").await.expect(200);
     world.stop().await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use server::handout::Handout;
 use uuid::Uuid;
 
-use crate::world::Session;
+use crate::world::{Session, database_of};
 
 /// The program under test.
 pub const SCRIP: &str = env!("CARGO_BIN_EXE_scrip");
@@ -45,6 +45,34 @@ impl Process {
         assert_eq!(health.status(), 200);
         assert!(listens(process.child.id(), address.port()), "{address} belongs to another process");
         process
+    }
+
+    /// Serves `folder/data`, which a sandbox with this hand-out has settled, without the sandbox's doors.
+    pub async fn serve(folder: &Path, settled: &Handout, options: &[&str]) -> Self {
+        let said_path = folder.join("serve.out");
+        let said = File::create(&said_path).unwrap();
+        let log = File::options().create(true).append(true).open(log_path(folder)).unwrap();
+        let mut command = scrip(&["serve", "--listen", "127.0.0.1:0", "--rate-limit", "off"]);
+        command.arg("--data").arg(folder.join("data")).args(options);
+        let mut child = command.env("SCRIP_LOG", "warn,server::jobs=info").stdout(said).stderr(log).spawn().unwrap();
+        let url = served_url(&mut child, folder, &said_path).await;
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+        let process = Self { child, handout: Handout { url, ..settled.clone() }, http };
+        assert!(listens(process.child.id(), process.address().port()), "the address belongs to another process");
+        process
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A sandbox on a folder whose database is of the engine that the environment names.
+    pub async fn start_on_engine(folder: &Path) -> Self {
+        match database_of(folder) {
+            Some(url) => Self::start(folder, &["--database", &url]).await,
+            None => Self::start(folder, &[]).await,
+        }
     }
 
     /// Where HTTP is served.
@@ -144,6 +172,23 @@ async fn ready(child: &mut Child, folder: &Path, handout_path: &Path) -> Handout
     child.kill().unwrap();
     child.wait().unwrap();
     panic!("the sandbox does not become ready");
+}
+
+/// The address appears on standard output when it is served.
+async fn served_url(child: &mut Child, folder: &Path, said_path: &Path) -> String {
+    for _poll in 0..POLLS_MAX {
+        let said = std::fs::read_to_string(said_path).unwrap();
+        if let Some(url) = said.strip_suffix('\n').and_then(|line| line.strip_prefix("Scrip on ")) {
+            return url.to_owned();
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            panic!("the server ended with {status}:\n{}", std::fs::read_to_string(log_path(folder)).unwrap());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    panic!("the server does not become ready");
 }
 
 /// Whether a process holds the socket that listens on a port, by what the kernel says of both.

@@ -121,7 +121,7 @@ async fn a_client_that_is_created_while_the_sandbox_runs_can_sign_in_at_once_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_that_cannot_be_says_why_and_exits_with_one() {
+async fn b13_a_start_that_cannot_be_says_why_and_exits_with_one() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let process = Process::start(folder.path(), &[]).await;

@@ -124,7 +124,7 @@ impl World {
         let mut settings = Settings {
             data: folder.path().join("data"),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            is_rate_limited: false,
+            calls_per_second: None,
             doors: Doors::Sandbox,
             database: database_of(folder.path()),
             ..Settings::default()

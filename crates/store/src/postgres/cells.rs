@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::reader::Value;
-use crate::rows::{Cell, Cells, Sink, WrongType};
+use crate::rows::{Cell, Cells, Columns, Encode, Sink, WrongType};
 
 /// Microseconds from 1970-01-01 to 2000-01-01, from which the server counts.
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
+pub(super) const EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 type Fault = Box<dyn Error + Sync + Send>;
 
@@ -29,6 +29,7 @@ impl ToSql for Parameter {
             Value::Id(id) | Value::OptionalId(Some(id)) => Cell::Id(*id),
             Value::OptionalId(None) => return Ok(IsNull::Yes),
             Value::Text(text) => Cell::Text(text),
+            Value::Ids(ids) => return ColumnCells::of_ids(ids.iter().copied())?.to_sql(ty, out),
         };
         require(ty, &cell)?;
         write(&cell, out)?;
@@ -68,7 +69,7 @@ fn write(cell: &Cell<'_>, out: &mut BytesMut) -> Result<(), Fault> {
     Ok(())
 }
 
-/// One column of a set of rows: an array parameter, written as the rows come.
+/// A column of keys or values: an array parameter, written as the cells come.
 #[derive(Debug, Default)]
 pub(crate) struct ColumnCells {
     bytes: BytesMut,
@@ -88,19 +89,8 @@ impl ColumnCells {
     pub(super) fn push(&mut self, cell: Cell<'_>) -> Result<(), StoreError> {
         let refuse = |reason: Fault| StoreError::Constraint(reason.to_string());
         self.cells = self.cells.checked_add(1).ok_or_else(|| refuse("too many rows".into()))?;
-        if matches!(cell, Cell::Null) {
-            self.has_null = true;
-            self.bytes.put_i32(-1);
-            return Ok(());
-        }
-        let length_at = self.bytes.len();
-        self.bytes.put_i32(0);
-        write(&cell, &mut self.bytes).map_err(refuse)?;
-        let length = i32::try_from(self.bytes.len() - length_at - 4).map_err(|error| refuse(error.into()))?;
-        if let Some(place) = self.bytes.get_mut(length_at..length_at + 4) {
-            place.copy_from_slice(&length.to_be_bytes());
-        }
-        Ok(())
+        self.has_null |= matches!(cell, Cell::Null);
+        append(&cell, &mut self.bytes).map_err(refuse)
     }
 }
 
@@ -128,36 +118,126 @@ impl ToSql for ColumnCells {
     to_sql_checked!();
 }
 
-/// A set of rows, column by column.
+/// A set of rows as one parameter: an array of the table's own row type. One array of rows costs the server a fraction of
+/// what it takes to put the rows together from an array a column.
 #[derive(Debug)]
-pub(super) struct Columnar {
-    columns: Vec<ColumnCells>,
-    next: usize,
+pub(super) struct RowCells {
+    columns: &'static Columns,
+    /// Every cell in the order of the columns: its length (-1 where it is absent), and its bytes.
+    bytes: BytesMut,
+    rows: i32,
 }
 
-impl Columnar {
-    /// No rows yet, of so many columns.
-    pub(super) fn new(columns: usize) -> Self {
-        Self { columns: std::iter::repeat_with(ColumnCells::default).take(columns).collect(), next: 0 }
+impl RowCells {
+    /// No rows yet.
+    pub(super) fn of(columns: &'static Columns) -> Self {
+        Self { columns, bytes: BytesMut::new(), rows: 0 }
     }
 
-    /// The columns.
-    pub(super) fn into_columns(self) -> Vec<ColumnCells> {
-        self.columns
+    /// Adds a row.
+    pub(super) fn push<V: Encode>(&mut self, row: &V) -> Result<(), StoreError> {
+        self.rows = self.rows.checked_add(1).ok_or_else(|| StoreError::Constraint("too many rows".to_owned()))?;
+        row.write(&mut RowSink(&mut self.bytes))
+    }
+
+    /// How many rows there are.
+    pub(super) fn len(&self) -> i64 {
+        i64::from(self.rows)
+    }
+
+    /// Appends one row as the server's row type has it: how many cells, and each with its type.
+    fn write_row<'b>(&'b self, cells: &mut &'b [u8], places: &[(u32, Option<usize>)], out: &mut BytesMut) -> Result<(), Fault> {
+        let row: Vec<&[u8]> = (0..self.columns.len()).map(|_| next_cell(cells)).collect::<Result<_, _>>()?;
+        out.put_i32(i32::try_from(places.len())?);
+        for (oid, place) in places {
+            out.put_u32(*oid);
+            match place.and_then(|place| row.get(place)) {
+                Some(cell) => out.put_slice(cell),
+                None => out.put_i32(ABSENT),
+            }
+        }
+        Ok(())
     }
 }
 
-impl Sink for Columnar {
+/// The length of a cell that is absent.
+const ABSENT: i32 = -1;
+
+/// Takes the next cell, its length included.
+fn next_cell<'b>(cells: &mut &'b [u8]) -> Result<&'b [u8], Fault> {
+    let (length, _) = cells.split_first_chunk().ok_or("a row with too few cells")?;
+    let length = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+    let (cell, rest) = cells.split_at_checked(4 + length).ok_or("a row with too few cells")?;
+    *cells = rest;
+    Ok(cell)
+}
+
+impl ToSql for RowCells {
+    /// Dimensions, whether NULLs occur, the row type, the number of rows, the first index, and the rows. The columns stand
+    /// in the order of the table; one that the program does not know is left absent.
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Fault> {
+        let Kind::Array(element) = ty.kind() else {
+            return Err(format!("{ty} is no array").into());
+        };
+        let Kind::Composite(fields) = element.kind() else {
+            return Err(format!("{element} is no row").into());
+        };
+        let place_of = |name: &str| self.columns.iter().position(|column| column == name);
+        let places: Vec<_> = fields.iter().map(|field| (field.type_().oid(), place_of(field.name()))).collect();
+        out.reserve(self.bytes.len() * 2);
+        out.put_i32(i32::from(self.rows > 0));
+        out.put_i32(0);
+        out.put_u32(element.oid());
+        if self.rows > 0 {
+            out.put_i32(self.rows);
+            out.put_i32(1);
+        }
+        let mut cells = &self.bytes[..];
+        for _ in 0..self.rows {
+            with_length(out, |out| self.write_row(&mut cells, &places, out))?;
+        }
+        Ok(IsNull::No)
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        matches!(ty.kind(), Kind::Array(_))
+    }
+
+    to_sql_checked!();
+}
+
+/// Takes the cells of rows.
+struct RowSink<'b>(&'b mut BytesMut);
+
+impl Sink for RowSink<'_> {
     fn put(&mut self, cell: Cell<'_>) -> Result<(), StoreError> {
-        let columns = self.columns.len();
-        let column = self.columns.get_mut(self.next).ok_or_else(|| StoreError::Engine("a row without columns".to_owned()))?;
-        self.next = (self.next + 1) % columns;
-        column.push(cell)
+        append(&cell, self.0).map_err(|reason| StoreError::Constraint(reason.to_string()))
     }
+}
+
+/// Appends a cell with its length.
+fn append(cell: &Cell<'_>, out: &mut BytesMut) -> Result<(), Fault> {
+    if matches!(cell, Cell::Null) {
+        out.put_i32(ABSENT);
+        return Ok(());
+    }
+    with_length(out, |out| write(cell, out))
+}
+
+/// Puts the length of what is written in front of it.
+fn with_length(out: &mut BytesMut, write: impl FnOnce(&mut BytesMut) -> Result<(), Fault>) -> Result<(), Fault> {
+    let length_at = out.len();
+    out.put_i32(0);
+    write(out)?;
+    let length = i32::try_from(out.len() - length_at - 4)?;
+    if let Some(place) = out.get_mut(length_at..length_at + 4) {
+        place.copy_from_slice(&length.to_be_bytes());
+    }
+    Ok(())
 }
 
 /// The bytes of a cell, whatever its type.
-struct Raw<'a>(&'a [u8]);
+pub(super) struct Raw<'a>(pub(super) &'a [u8]);
 
 impl<'a> FromSql<'a> for Raw<'a> {
     fn from_sql(_ty: &Type, raw: &'a [u8]) -> Result<Self, Fault> {

@@ -4,23 +4,23 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::failure::{not_connected, unreachable};
-use super::migrations::migrate;
+use super::failure::{not_connected, of_table, unreachable};
+use super::migrations::{keep_up, version_of};
 use super::runtime::EngineRuntime;
 use super::sessions::Sessions;
 use super::writer::PostgresWriter;
+use crate::counts::StoreCounts;
 use crate::error::StoreError;
 use crate::reader::Reader;
+use crate::schema::{MIGRATIONS, Migration, SchemaVersion, Upkeep};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a reader waits for a connection when all are in use.
-const WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long sent bytes may stay unacknowledged before the connection counts as lost.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
@@ -40,6 +40,7 @@ const MIGRATION_OPTIONS: &str = "-c lock_timeout=60s -c statement_timeout=0";
 pub struct Database {
     config: Arc<Config>,
     runtime: Arc<EngineRuntime>,
+    counts: Arc<StoreCounts>,
 }
 
 impl fmt::Debug for Database {
@@ -60,14 +61,55 @@ impl Database {
     /// The URL cannot be read, names another machine without saying whether to encrypt, the server cannot be reached, or
     /// its schema is newer than this program.
     pub fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, Upkeep::Migrate)
+    }
+
+    /// The same, with a schema that is brought up to date, refused or left.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; the schema is older and to be refused.
+    pub fn open_with(url: &str, upkeep: Upkeep) -> Result<Self, StoreError> {
+        Self::open_by(url, MIGRATIONS, upkeep)
+    }
+
+    /// The same, by these migrations.
+    pub(super) fn open_by(url: &str, migrations: &'static [Migration], upkeep: Upkeep) -> Result<Self, StoreError> {
+        let database = Self::reach(url)?;
+        let connection = database.connect_for_migration()?;
+        database.runtime.wait(async move {
+            require_writable(&connection).await?;
+            keep_up(connection, migrations, upkeep).await
+        })?;
+        Ok(database)
+    }
+
+    /// A database whatever its schema is.
+    pub(super) fn reach(url: &str) -> Result<Self, StoreError> {
         let mut config: Config = url.parse().map_err(|error| StoreError::Engine(format!("the database's URL: {error}")))?;
         settle_encryption(&mut config)?;
         config.application_name("scrip").connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(SILENCE_MAX);
         config.keepalives_idle(SILENCE_MAX);
-        let database = Self { config: Arc::new(config), runtime: Arc::new(EngineRuntime::start()?) };
-        let pool = database.pool(MIGRATION_OPTIONS, 1)?;
-        database.runtime.wait(async move { migrate(connection_of(&pool).await?).await })?;
-        Ok(database)
+        Ok(Self { config: Arc::new(config), runtime: Arc::new(EngineRuntime::start()?), counts: Arc::default() })
+    }
+
+    /// A connection of its own that may take its time.
+    pub(super) fn connect_for_migration(&self) -> Result<Connection, StoreError> {
+        let connector = self.connector(MIGRATION_OPTIONS)?;
+        self.runtime.wait(async move { connector.connect().await })
+    }
+
+    /// What waits for the server.
+    pub(super) fn runtime(&self) -> &EngineRuntime {
+        &self.runtime
+    }
+
+    /// The version of its schema.
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub fn schema_version(&self) -> Result<SchemaVersion, StoreError> {
+        let connection = self.connect_for_migration()?;
+        self.runtime.wait(async move { version_of(&connection).await })
     }
 
     /// A writer with a connection of its own. It connects when it is first used, and again whenever the connection is
@@ -76,7 +118,7 @@ impl Database {
     /// # Errors
     /// The machine's certificates cannot be read.
     pub fn writer(&self) -> Result<PostgresWriter, StoreError> {
-        Ok(PostgresWriter::new(self.pool(WRITER_OPTIONS, 1)?, self.runtime.clone()))
+        Ok(PostgresWriter::new(self.connector(WRITER_OPTIONS)?, self.runtime.clone(), self.counts.clone()))
     }
 
     /// A reader with so many connections, at least one.
@@ -84,8 +126,8 @@ impl Database {
     /// # Errors
     /// The machine's certificates cannot be read.
     pub fn reader(&self, connections: usize) -> Result<Reader, StoreError> {
-        let pool = self.pool(READER_OPTIONS, connections.max(1))?;
-        Ok(Reader::of_postgres(Sessions::new(pool, self.runtime.clone())))
+        let connector = self.connector(READER_OPTIONS)?;
+        Ok(Reader::of_postgres(Sessions::new(&connector, connections.max(1))?))
     }
 
     /// A reader of the state as it is now, which stays as it is however long it is read.
@@ -93,29 +135,85 @@ impl Database {
     /// # Errors
     /// The server cannot be reached.
     pub fn frozen_reader(&self) -> Result<Reader, StoreError> {
-        let pool = self.pool(READER_OPTIONS, 1)?;
-        Ok(Reader::of_postgres(Sessions::frozen(&pool, self.runtime.clone())?))
+        Ok(Reader::of_postgres(Sessions::frozen(self.connector(READER_OPTIONS)?)?))
     }
 
-    fn pool(&self, options: &str, connections: usize) -> Result<Pool, StoreError> {
+    fn connector(&self, options: &str) -> Result<Connector, StoreError> {
         let mut config = (*self.config).clone();
         let options = config.get_options().map_or_else(|| options.to_owned(), |own| format!("{own} {options}"));
         config.options(options);
-        let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = if config.get_ssl_mode() == SslMode::Require {
-            Manager::from_config(config, encryption()?, how)
-        } else {
-            Manager::from_config(config, NoTls, how)
-        };
-        let pool = Pool::builder(manager).max_size(connections).runtime(Runtime::Tokio1).wait_timeout(Some(WAIT_MAX));
-        let pool = pool.create_timeout(Some(CONNECT_TIMEOUT)).recycle_timeout(Some(CONNECT_TIMEOUT));
-        pool.build().map_err(|error| StoreError::Engine(error.to_string()))
+        let encryption = if config.get_ssl_mode() == SslMode::Require { Some(encryption()?) } else { None };
+        Ok(Connector { config, encryption, counts: self.counts.clone() })
     }
 }
 
-/// A connection of a pool, made where none is idle.
-pub(super) async fn connection_of(pool: &Pool) -> Result<Object, StoreError> {
-    pool.get().await.map_err(|error| not_connected(&error))
+/// A connection, with the statements that were prepared on it. It ends when it is dropped.
+pub(super) type Connection = deadpool_postgres::ClientWrapper;
+
+/// Makes connections of one kind.
+#[derive(Clone)]
+pub(super) struct Connector {
+    config: Config,
+    encryption: Option<MakeRustlsConnect>,
+    counts: Arc<StoreCounts>,
+}
+
+impl Connector {
+    /// What the engine counts of itself.
+    pub(super) const fn counts(&self) -> &Arc<StoreCounts> {
+        &self.counts
+    }
+
+    /// A new connection, which is driven by the runtime that this runs on.
+    pub(super) async fn connect(&self) -> Result<Connection, StoreError> {
+        let connected = async {
+            match &self.encryption {
+                Some(encryption) => connect(&self.config, encryption.clone()).await,
+                None => connect(&self.config, NoTls).await,
+            }
+        };
+        let checked = async {
+            let connection = connected.await?;
+            refuse_standby(&connection).await?;
+            self.counts.connection_opened();
+            Ok(connection)
+        };
+        let checked = tokio::time::timeout(CONNECT_TIMEOUT, checked).await;
+        checked.unwrap_or_else(|_| Err(unreachable("a connection took too long to be made")))
+    }
+}
+
+/// Asked of every connection that is made, also after a failover: a decision on what a standby shows would be a decision
+/// on the past.
+async fn refuse_standby(connection: &Connection) -> Result<(), StoreError> {
+    let asked = connection.query_one("SELECT pg_is_in_recovery()", &[]).await;
+    if asked.and_then(|row| row.try_get(0)).map_err(|error| not_connected(&error))? {
+        return Err(unreachable("the server is a standby: the database's URL must name the primary"));
+    }
+    Ok(())
+}
+
+async fn require_writable(connection: &Connection) -> Result<(), StoreError> {
+    let asked = connection.query_one("SELECT current_setting('transaction_read_only') = 'on'", &[]).await;
+    if asked.and_then(|row| row.try_get(0)).map_err(|error| of_table("database", &error))? {
+        return Err(StoreError::Engine("it takes no writes (transaction_read_only is on)".to_owned()));
+    }
+    Ok(())
+}
+
+async fn connect<T>(config: &Config, encryption: T) -> Result<Connection, StoreError>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Send + 'static,
+    T::TlsConnect: TlsConnect<Socket, Stream = T::Stream>,
+{
+    let (client, connection) = config.connect(encryption).await.map_err(|error| not_connected(&error))?;
+    let driven = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to the database was lost");
+        }
+    });
+    Ok(Connection::new(client, driven))
 }
 
 /// Neither silently in the clear across a network, nor a certificate asked of this machine's own server.

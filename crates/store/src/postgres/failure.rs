@@ -1,9 +1,9 @@
 //! What the server says, sorted by what the caller should do about it.
 
-use deadpool_postgres::PoolError;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
+use super::pipeline::Refusal;
 use crate::error::StoreError;
 
 /// The server cannot be reached.
@@ -11,15 +11,9 @@ pub(super) fn unreachable(reason: &str) -> StoreError {
     StoreError::Unreachable(reason.to_owned())
 }
 
-/// No connection could be had.
-pub(super) fn not_connected(error: &PoolError) -> StoreError {
-    match error {
-        PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => StoreError::Busy,
-        PoolError::Backend(error) => StoreError::Unreachable(reason(error)),
-        PoolError::Timeout(_) | PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
-            StoreError::Unreachable(error.to_string())
-        }
-    }
+/// No connection could be made.
+pub(super) fn not_connected(error: &Error) -> StoreError {
+    StoreError::Unreachable(reason(error))
 }
 
 /// A failure while a table was read or written.
@@ -38,6 +32,8 @@ pub(super) fn of_table(table: &'static str, error: &Error) -> StoreError {
         "57" | "53" | "08" => StoreError::Unreachable(reason(error)),
         "25" if *state == SqlState::READ_ONLY_SQL_TRANSACTION => StoreError::Unreachable(reason(error)),
         "23" if *state == SqlState::UNIQUE_VIOLATION => StoreError::Conflict(table),
+        // What `require_rows` raises.
+        "SC" => StoreError::Conflict(table),
         // Another process dropped a day's table.
         "42" if *state == SqlState::UNDEFINED_TABLE => StoreError::Conflict(table),
         // Integrity, values out of range, and what the triggers raise.
@@ -46,16 +42,23 @@ pub(super) fn of_table(table: &'static str, error: &Error) -> StoreError {
     }
 }
 
-/// Whether a COMMIT may have happened although it failed: the server was never heard, or said that it is stopping.
-pub(super) fn may_have_committed(error: &Error) -> bool {
-    match error.code() {
-        Some(state) => matches!(state.code().get(..2), Some("57" | "08")),
-        None => is_lost(error),
+/// Why a batch whose statements went out together with its COMMIT, the last of them, was not answered. A statement that the
+/// server refused by name keeps the COMMIT from happening. It may have happened where the server was never heard, or where
+/// it said of the COMMIT itself that it is stopping.
+pub(super) fn of_batch(refusal: &Refusal) -> StoreError {
+    let may_have_committed = match refusal.error.code() {
+        Some(state) => refusal.is_last && matches!(state.code().get(..2), Some("57" | "08")),
+        None => is_lost(&refusal.error),
+    };
+    if may_have_committed {
+        tracing::warn!(error = %refusal.error, "a commit was not answered");
+        return StoreError::CommitUnknown;
     }
+    of_table(refusal.table, &refusal.error)
 }
 
 /// The connection is gone.
-fn is_lost(error: &Error) -> bool {
+pub(super) fn is_lost(error: &Error) -> bool {
     error.is_closed() || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 

@@ -3,6 +3,7 @@
 mod cells;
 mod connect;
 mod day_tables;
+mod dump;
 mod failure;
 mod migrations;
 mod pipeline;
@@ -15,6 +16,7 @@ mod writer;
 pub use connect::Database;
 pub use writer::PostgresWriter;
 
+pub(crate) use dump::{Load, kind_of};
 pub(crate) use sessions::{Session, Sessions};
 
 /// Gives, for each foreign key, a query that finds rows which refer to nothing. `PostgreSQL` itself never looks again.
@@ -34,3 +36,14 @@ pub(crate) const REFERENCE_CHECKS: &str = "
         ON parent_column.attrelid = reference.confrelid AND parent_column.attnum = reference.confkey[1]
     WHERE reference.contype = 'f' AND reference.connamespace = current_schema()::regnamespace
     ORDER BY child.relname, child_column.attname";
+
+/// Every table, by name.
+pub(crate) const TABLE_NAMES: &str = "SELECT relname::text FROM pg_class
+    WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = current_schema()::regnamespace ORDER BY relname COLLATE \"C\"";
+/// The columns of a table by name: name, type, and place in the primary key, or -1.
+pub(crate) const COLUMNS: &str = "
+    SELECT attname::text, typname::text, coalesce(array_position(indkey::int2[], attnum), -1)::bigint
+    FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
+    LEFT JOIN pg_index ON indrelid = attrelid AND indisprimary
+    WHERE attrelid = quote_ident(?::text)::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+    ORDER BY attname COLLATE \"C\"";

@@ -5,10 +5,10 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 
-use deadpool_postgres::Object;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row, Statement};
 
+use super::connect::Connection;
 use super::failure::of_table;
 use crate::error::StoreError;
 
@@ -37,28 +37,30 @@ pub(super) struct Pipeline {
     asked: Vec<Asked>,
 }
 
-/// What the statements answered.
+/// The rows that the statements answered with.
 #[derive(Debug)]
-pub(super) struct Answers<T>(Vec<T>);
+pub(super) struct Answers(Vec<Vec<Row>>);
 
-impl Answers<Vec<Row>> {
+impl Answers {
     /// The rows of a statement; none where it was not asked.
     pub(super) fn rows(&self, slot: Slot) -> &[Row] {
         slot.0.and_then(|place| self.0.get(place)).map_or(&[], Vec::as_slice)
     }
 }
 
-impl<T: Default> Answers<T> {
-    /// The answer of the last statement.
-    pub(super) fn into_last(mut self) -> T {
-        self.0.pop().unwrap_or_default()
-    }
+/// Why a statement did not do what it should.
+pub(super) struct Refusal {
+    /// What it was about.
+    pub(super) table: &'static str,
+    /// Whether it was the last one.
+    pub(super) is_last: bool,
+    /// What the server said, or the connection.
+    pub(super) error: Error,
 }
 
-impl Answers<u64> {
-    /// How many rows a statement changed.
-    pub(super) fn changed(&self, slot: Slot) -> u64 {
-        slot.0.and_then(|place| self.0.get(place)).copied().unwrap_or(0)
+impl From<Refusal> for StoreError {
+    fn from(refusal: Refusal) -> Self {
+        of_table(refusal.table, &refusal.error)
     }
 }
 
@@ -69,68 +71,101 @@ impl Pipeline {
         Slot(Some(self.asked.len() - 1))
     }
 
+    /// How many statements there are.
+    pub(super) fn len(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// Adds the statements of another one.
+    pub(super) fn append(&mut self, next: Self) {
+        self.asked.extend(next.asked);
+    }
+
     /// Runs the statements and gives their rows, or the first failure.
-    pub(super) async fn query(self, connection: &Object) -> Result<Answers<Vec<Row>>, StoreError> {
-        let statements = self.prepare(connection).await?;
-        let references = self.references();
-        let sent = self.asked.iter().zip(&statements).zip(&references);
-        in_order(sent.map(|((asked, statement), parameters)| (asked.table, connection.query(statement, parameters)))).await
+    pub(super) async fn run(self, connection: &Connection) -> Result<Answers, StoreError> {
+        let statements = self.len();
+        Ok(self.send(connection).await?.answers(statements).await?)
     }
 
-    /// Runs the statements and gives how many rows each changed, or the first failure.
-    pub(super) async fn execute(self, connection: &Object) -> Result<Answers<u64>, StoreError> {
-        let statements = self.prepare(connection).await?;
-        let references = self.references();
-        let sent = self.asked.iter().zip(&statements).zip(&references);
-        in_order(sent.map(|((asked, statement), parameters)| (asked.table, connection.execute(statement, parameters)))).await
-    }
-
-    async fn prepare(&self, connection: &Object) -> Result<Vec<Statement>, StoreError> {
+    /// Sends the statements.
+    pub(super) async fn send(
+        self,
+        connection: &Connection,
+    ) -> Result<Flight<impl Future<Output = Result<Vec<Row>, Error>>>, Refusal> {
         let mut statements = Vec::with_capacity(self.asked.len());
         for asked in &self.asked {
             let prepared = connection.prepare_cached(&asked.sql).await;
-            statements.push(prepared.map_err(|error| of_table(asked.table, &error))?);
+            statements.push(prepared.map_err(|error| Refusal { table: asked.table, is_last: false, error })?);
         }
-        Ok(statements)
-    }
-
-    fn references(&self) -> Vec<Vec<&(dyn ToSql + Sync)>> {
-        self.asked.iter().map(references_of).collect()
+        let sent = self.asked.into_iter().zip(statements);
+        let sent = sent.map(|(asked, statement)| (asked.table, answer(connection, statement, asked.parameters)));
+        Ok(Flight::of(sent).await)
     }
 }
 
-fn references_of(asked: &Asked) -> Vec<&(dyn ToSql + Sync)> {
-    asked.parameters.iter().map(|parameter| -> &(dyn ToSql + Sync) { parameter.as_ref() }).collect()
+async fn answer(connection: &Connection, statement: Statement, parameters: Vec<BoxedParameter>) -> Result<Vec<Row>, Error> {
+    let references: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|one| -> &(dyn ToSql + Sync) { one.as_ref() }).collect();
+    connection.query(&statement, &references).await
 }
 
-/// A statement that was sent, and its answer once it is there.
-type Running<F, T> = (&'static str, Pin<Box<F>>, Option<Result<T, Error>>);
+/// Statements that were sent, and their answers as they come.
+pub(super) struct Flight<F> {
+    running: Vec<Running<F>>,
+}
 
-/// Polls every future once in order, which sends its statement, and then waits for all.
-async fn in_order<T, F: Future<Output = Result<T, Error>>>(
-    sent: impl Iterator<Item = (&'static str, F)>,
-) -> Result<Answers<T>, StoreError> {
-    let mut running: Vec<Running<F, T>> = sent.map(|(table, future)| (table, Box::pin(future), None)).collect();
-    poll_fn(|cx| {
-        let mut is_done = true;
-        for (_, future, answer) in &mut running {
-            if answer.is_none() {
-                match future.as_mut().poll(cx) {
-                    Poll::Ready(ready) => *answer = Some(ready),
-                    Poll::Pending => is_done = false,
+struct Running<F> {
+    table: &'static str,
+    statement: Pin<Box<F>>,
+    answer: Option<Result<Vec<Row>, Error>>,
+}
+
+impl<F: Future<Output = Result<Vec<Row>, Error>>> Flight<F> {
+    /// Polls every statement once in order, which sends it. One that cannot be sent keeps back those after it: a COMMIT
+    /// must not go out without what it commits.
+    async fn of(statements: impl Iterator<Item = (&'static str, F)>) -> Self {
+        let mut running: Vec<Running<F>> =
+            statements.map(|(table, statement)| Running { table, statement: Box::pin(statement), answer: None }).collect();
+        let sent = poll_fn(|cx| {
+            for (place, one) in (1..).zip(&mut running) {
+                if let Poll::Ready(answer) = one.statement.as_mut().poll(cx) {
+                    let is_failed = answer.is_err();
+                    one.answer = Some(answer);
+                    if is_failed {
+                        return Poll::Ready(place);
+                    }
                 }
             }
-        }
-        if is_done { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    let mut answers = Vec::with_capacity(running.len());
-    for (table, _, answer) in running {
-        match answer {
-            Some(Ok(answer)) => answers.push(answer),
-            Some(Err(error)) => return Err(of_table(table, &error)),
-            None => return Err(StoreError::Engine(format!("{table}: a statement without an answer"))),
-        }
+            Poll::Ready(usize::MAX)
+        })
+        .await;
+        running.truncate(sent);
+        Self { running }
     }
-    Ok(Answers(answers))
+
+    /// Waits for the next so many answers, and gives them or the first failure among them.
+    pub(super) async fn answers(&mut self, statements: usize) -> Result<Answers, Refusal> {
+        let awaited = statements.min(self.running.len());
+        poll_fn(|cx| {
+            let mut is_done = true;
+            for (place, one) in self.running.iter_mut().enumerate() {
+                if one.answer.is_none() {
+                    match one.statement.as_mut().poll(cx) {
+                        Poll::Ready(ready) => one.answer = Some(ready),
+                        Poll::Pending => is_done &= place >= awaited,
+                    }
+                }
+            }
+            if is_done { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        let mut answers = Vec::with_capacity(awaited);
+        for (place, Running { table, answer, .. }) in (1..).zip(self.running.drain(..awaited)) {
+            match answer {
+                Some(Ok(rows)) => answers.push(rows),
+                Some(Err(error)) => return Err(Refusal { table, is_last: place == statements, error }),
+                None => {}
+            }
+        }
+        Ok(Answers(answers))
+    }
 }

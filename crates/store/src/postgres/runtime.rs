@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
 use crate::error::StoreError;
 
@@ -56,6 +56,42 @@ impl Drop for EngineRuntime {
     fn drop(&mut self) {
         // Dropping a runtime blocks, which a thread of another runtime may not do.
         if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Drives one connection while somebody waits for it, on the thread that waits.
+#[derive(Debug)]
+pub(super) struct Driver(Option<Runtime>);
+
+impl Driver {
+    pub(super) fn new() -> Result<Self, StoreError> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        runtime.map(|runtime| Self(Some(runtime))).map_err(|error| StoreError::Engine(error.to_string()))
+    }
+
+    /// Waits for a future, also where the thread belongs to another runtime.
+    pub(super) fn wait<T: Send, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        future: impl FnOnce() -> F + Send,
+    ) -> Result<T, StoreError> {
+        let runtime = self.0.as_ref().ok_or_else(|| StoreError::Unreachable("the connection is closed".to_owned()))?;
+        let wait = || runtime.block_on(future());
+        match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+            Err(_) => wait(),
+            Ok(RuntimeFlavor::CurrentThread) => {
+                std::thread::scope(|scope| scope.spawn(wait).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            }
+            Ok(_) => tokio::task::block_in_place(wait),
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // Dropping a runtime blocks, which a thread of another runtime may not do.
+        if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
     }

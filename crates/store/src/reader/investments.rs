@@ -10,10 +10,12 @@ use uuid::Uuid;
 
 use super::Reader;
 use super::condition::{Condition, investments_of};
+use super::merged::{Merged, campaigns_of};
 use super::page::{Index, List};
 use super::snapshot::Snapshot;
 use crate::error::StoreError;
 use crate::queries::{InvestmentFilter, Page, PageRequest, Viewer};
+use crate::rows::Decode as _;
 
 /// Investments whose signed documents are read at once.
 const INVESTMENTS_AT_ONCE_MAX: usize = super::snapshot::IDS_MAX;
@@ -31,12 +33,7 @@ impl Reader {
         request: PageRequest,
     ) -> Result<Page<Investment>, StoreError> {
         self.run(|snapshot| {
-            let list = filtered(viewer, filter);
-            let count = match counted(viewer, filter) {
-                Some(condition) => sum_of_counts(snapshot, &condition)?,
-                None => list.count::<Investment>(snapshot)?,
-            };
-            let mut page = list.page_of(snapshot, request, count)?;
+            let mut page = page(snapshot, viewer, filter, request)?;
             read_signed_documents(snapshot, &mut page.rows)?;
             Ok(page)
         })
@@ -47,12 +44,21 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn investment(&self, viewer: Viewer, id: InvestmentId) -> Result<Option<Investment>, StoreError> {
-        self.run(|snapshot| {
-            let Some(mut investment) = single(viewer, id).single::<Investment>(snapshot)? else {
-                return Ok(None);
-            };
-            read_signed_documents(snapshot, std::slice::from_mut(&mut investment))?;
-            Ok(Some(investment))
+        self.run_at_once(|snapshot| {
+            let list = single(viewer, id);
+            // What was signed finds nothing where the investment is not found.
+            let of_list = list.query_below::<SignedDocument, Investment>(snapshot, "investment_id", "position");
+            let queries = [list.single_query::<Investment>(snapshot), of_list];
+            let (mut found, mut documents): (Option<Investment>, Vec<SignedDocument>) = (None, Vec::new());
+            snapshot.each_of(&queries, &mut |place, row| {
+                if place == 0 {
+                    found = Some(Investment::read(&row)?);
+                } else {
+                    documents.push(SignedDocument::read(&row)?);
+                }
+                Ok(())
+            })?;
+            Ok(found.map(|investment| Investment { signed_documents: documents, ..investment }))
         })
     }
 
@@ -106,7 +112,7 @@ impl Reader {
         let condition = Condition::with_id("id = ?", id.uuid())
             .and_id("investment_id = ?", investment_id.uuid())
             .and_id("platform_id = ?", platform_id.uuid());
-        self.run(|snapshot| List::of(condition).single(snapshot))
+        self.run_at_once(|snapshot| List::of(condition).single(snapshot))
     }
 }
 
@@ -125,6 +131,30 @@ pub(super) fn read_signed_documents(snapshot: &Snapshot<'_>, investments: &mut [
     Ok(())
 }
 
+fn page(
+    snapshot: &Snapshot<'_>,
+    viewer: Viewer,
+    filter: &InvestmentFilter,
+    request: PageRequest,
+) -> Result<Page<Investment>, StoreError> {
+    let list = filtered(viewer, filter);
+    let Some(counted) = counted(viewer, filter) else {
+        // What one investor holds is counted by looking: a person's positions, not a register's.
+        return list.page::<Investment>(snapshot, request);
+    };
+    if !lies_in_several_campaigns(filter) {
+        let count = sum_of_counts(snapshot, &counted)?;
+        return list.page_of(snapshot, request, count);
+    }
+    let (campaigns, count) = campaigns_of(snapshot, &counted)?;
+    Merged { campaigns, status: filter.status }.page(snapshot, request, count)
+}
+
+/// Whether a filter takes what no index has together: a few of all the investments of a viewer, which may lie far apart.
+const fn lies_in_several_campaigns(filter: &InvestmentFilter) -> bool {
+    filter.campaign_id.is_none() && (filter.status.is_some() || filter.product_id.is_some())
+}
+
 /// The list a filter leaves, read by the index that leaves the fewest rows to look at.
 fn filtered(viewer: Viewer, filter: &InvestmentFilter) -> List {
     let InvestmentFilter { status, campaign_id, investor_id, product_id, wallet_id } = *filter;
@@ -141,7 +171,7 @@ fn filtered(viewer: Viewer, filter: &InvestmentFilter) -> List {
     }
     if let Some(campaign) = campaign_id {
         condition = condition.and_id("campaign_id = ?", campaign.uuid());
-        index = Index::Named("investment_by_campaign");
+        index = Index::Named(if status.is_some() { "investment_by_campaign_and_status" } else { "investment_by_campaign" });
     }
     if let Some(wallet) = wallet_id {
         // A wallet is its investor's: with that, the investor's index serves.
@@ -220,23 +250,50 @@ mod tests {
             .collect()
     }
 
-    #[test]
-    fn every_list_of_investments_is_walked_along_an_index() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = crate::sqlite::Database::open(folder.path()).unwrap();
+    /// The steps of every list of investments that clients can ask for: from its start, after and before a position.
+    fn plans(reader: &Reader) -> Vec<(String, Vec<String>)> {
         let position = Position { created_at: Instant::from_micros(1), id: Uuid::from_u128(2) };
+        let mut plans = Vec::new();
         for viewer in [Viewer::Platform(Uuid::from_u128(3).into()), Viewer::Issuer(Uuid::from_u128(3).into())] {
             for filter in filters() {
                 for (from, is_forwards) in [(None, true), (Some(position), true), (Some(position), false)] {
-                    let plan =
-                        |snapshot: &Snapshot<'_>| Ok(filtered(viewer, &filter).plan::<Investment>(snapshot, from, is_forwards));
-                    let plan = database.reader(1).unwrap().run(plan).unwrap();
-                    let bad = plan.iter().any(|step| step.starts_with("SCAN") || step.contains("TEMP B-TREE"));
-                    assert!(!bad, "{viewer:?} {filter:?} from {from:?}: {plan:?}");
-                    let expected = if from.is_some() { "=? AND (created_at,id)" } else { "=?" };
-                    assert!(plan[0].contains(expected), "{filter:?} from {from:?}: {plan:?}");
+                    let plan = |snapshot: &Snapshot<'_>| {
+                        Ok(if counted(viewer, &filter).is_some() && lies_in_several_campaigns(&filter) {
+                            let campaigns = vec![Uuid::from_u128(1)];
+                            Merged { campaigns, status: filter.status }.plan(snapshot, from, is_forwards)
+                        } else {
+                            filtered(viewer, &filter).plan::<Investment>(snapshot, from, is_forwards)
+                        })
+                    };
+                    let name = format!("{viewer:?} {filter:?} from {from:?}");
+                    plans.push((name, reader.run(plan).unwrap()));
                 }
             }
+        }
+        plans
+    }
+
+    #[test]
+    fn no_list_of_investments_reads_the_table_from_end_to_end() {
+        let store = crate::tests::Store::with_market();
+        for (name, plan) in plans(&store.reader) {
+            let scanned = plan.iter().any(|step| step.contains("Seq Scan") || step.contains("SCAN investment"));
+            assert!(!scanned, "{name}: {plan:?}");
+            assert!(plan.iter().any(|step| step.contains("investment_by_")), "{name}: {plan:?}");
+        }
+    }
+
+    #[test]
+    fn every_list_of_investments_is_walked_along_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let reader = crate::sqlite::Database::open(folder.path()).unwrap().reader(1).unwrap();
+        for (name, plan) in plans(&reader) {
+            let bad = plan.iter().any(|step| step.contains("TEMP B-TREE") || step.contains("SCAN investment"));
+            assert!(!bad, "{name}: {plan:?}");
+            let walks: Vec<_> = plan.iter().filter(|step| step.contains("SEARCH investment ")).collect();
+            assert!(!walks.is_empty(), "{name}: {plan:?}");
+            let expected = if name.ends_with("None") { "=?" } else { "=? AND (created_at,id)" };
+            assert!(walks.iter().all(|step| step.contains(expected)), "{name}: {plan:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ mod condition;
 mod holders;
 mod investments;
 mod market;
+mod merged;
 mod page;
 mod presence;
 mod snapshot;
@@ -12,8 +13,9 @@ mod tenants;
 mod verify;
 mod work;
 
-pub(crate) use snapshot::{Snapshot, TakeRow, Value, head_of, journal_head};
+pub(crate) use snapshot::{Query, Scalar, Snapshot, TakeRow, Value, head_of, journal_head};
 
+use crate::counts::StoreState;
 use crate::error::StoreError;
 use crate::{postgres, sqlite};
 
@@ -39,6 +41,17 @@ impl Reader {
         Self { engine: Engine::Postgres(sessions) }
     }
 
+    /// What the engine says of itself.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] where every connection stayed in use.
+    pub fn state(&self) -> Result<StoreState, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(connections) => connections.state(),
+            Engine::Postgres(sessions) => Ok(sessions.state()),
+        }
+    }
+
     /// Reads on one connection, in one database transaction: all that is read belongs to the same commit.
     ///
     /// # Errors
@@ -47,6 +60,18 @@ impl Reader {
         match &self.engine {
             Engine::Sqlite(connections) => connections.run(|connection| read(&Snapshot::Sqlite(connection))),
             Engine::Postgres(sessions) => sessions.run(|session| read(&Snapshot::Postgres(session))),
+        }
+    }
+
+    /// Reads what can be asked at once: one query, or several that do not depend on each other's answers. Whoever asks
+    /// again is refused.
+    ///
+    /// # Errors
+    /// As [`Reader::run`].
+    pub(crate) fn run_at_once<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &self.engine {
+            Engine::Sqlite(connections) => connections.run(|connection| read(&Snapshot::Sqlite(connection))),
+            Engine::Postgres(sessions) => sessions.run_at_once(|session| read(&Snapshot::Postgres(session))),
         }
     }
 }

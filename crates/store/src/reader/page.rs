@@ -10,7 +10,7 @@ use domain::product::{Issuer, Listing, Product};
 use domain::wallet::Wallet;
 
 use super::condition::Condition;
-use super::snapshot::{Snapshot, Value};
+use super::snapshot::{Query, Snapshot, Value};
 use crate::error::StoreError;
 use crate::queries::{From, PAGE_ROWS_MAX, Page, PageRequest, Position};
 use crate::rows::{Decode, Table};
@@ -69,9 +69,23 @@ impl List {
 
     /// The first row, for an object that is looked up as a list of one.
     pub(super) fn single<T: Decode>(&self, snapshot: &Snapshot<'_>) -> Result<Option<T>, StoreError> {
-        let (columns, source) = (T::COLUMNS.list(), self.source::<T>(snapshot));
+        let Query { sql, parameters, .. } = self.single_query::<T>(snapshot);
+        snapshot.first(&sql, parameters)
+    }
+
+    /// The question for the first row.
+    pub(super) fn single_query<T: Table>(&self, snapshot: &Snapshot<'_>) -> Query {
+        let (columns, source, table) = (T::COLUMNS.list(), self.source::<T>(snapshot), T::COLUMNS.table);
         let sql = format!("SELECT {columns} FROM {source} WHERE {} LIMIT 1", self.condition.text());
-        snapshot.first(&sql, self.condition.parameters())
+        Query { table, sql, parameters: self.condition.parameters() }
+    }
+
+    /// The question for the rows of another table that refer to the row of a list of one by a column, in an order.
+    pub(super) fn query_below<B: Table, T: Table>(&self, snapshot: &Snapshot<'_>, column: &str, order: &str) -> Query {
+        let (columns, table, source) = (B::COLUMNS.list(), B::COLUMNS.table, self.source::<T>(snapshot));
+        let found = format!("SELECT id FROM {source} WHERE {}", self.condition.text());
+        let sql = format!("SELECT {columns} FROM {table} WHERE {column} = ({found}) ORDER BY {order}");
+        Query { table, sql, parameters: self.condition.parameters() }
     }
 
     /// A page, the rows counted.
@@ -151,10 +165,7 @@ impl List {
         direction: Direction,
     ) -> (String, Vec<Value>) {
         let mut condition = self.condition.clone();
-        let (comparison, order) = match direction {
-            Direction::Forwards => ("(created_at, id) > (?, ?)", "created_at, id"),
-            Direction::Backwards => ("(created_at, id) < (?, ?)", "created_at DESC, id DESC"),
-        };
+        let (comparison, order) = direction.along();
         if let Some(position) = from {
             condition = condition.and(comparison, [position.created_at.into(), position.id.into()]);
         }
@@ -169,28 +180,49 @@ impl List {
         format!("{table} {}", snapshot.indexed_by(self.index, table))
     }
 
-    /// How the embedded engine walks the list, one line a step.
+    /// How an engine walks the list, one line a step.
     #[cfg(test)]
     pub(super) fn plan<T: Decode>(&self, snapshot: &Snapshot<'_>, from: Option<Position>, is_forwards: bool) -> Vec<String> {
         let direction = if is_forwards { Direction::Forwards } else { Direction::Backwards };
         let (sql, mut parameters) = self.walk::<T>(snapshot, &T::COLUMNS.list(), from, direction);
         parameters.push(50_i64.into());
-        let mut steps = Vec::new();
-        let explain = format!("EXPLAIN QUERY PLAN {sql}");
-        snapshot
-            .each(T::COLUMNS.table, &explain, parameters, &mut |row| {
-                steps.extend(row.text(3).unwrap().map(str::to_owned));
-                Ok(())
-            })
-            .unwrap();
-        steps
+        explain(snapshot, &sql, parameters)
     }
 }
 
+/// How an engine works a query off, one line a step.
+#[cfg(test)]
+pub(super) fn explain(snapshot: &Snapshot<'_>, sql: &str, parameters: Vec<Value>) -> Vec<String> {
+    let (explain, place) = match snapshot {
+        Snapshot::Sqlite(_) => ("EXPLAIN QUERY PLAN", 3),
+        Snapshot::Postgres(_) => ("EXPLAIN", 0),
+    };
+    let mut steps = Vec::new();
+    let mut take = |row: &dyn crate::rows::Cells| {
+        steps.extend(row.text(place).unwrap().map(str::to_owned));
+        Ok(())
+    };
+    snapshot.each("plan", &format!("{explain} {sql}"), parameters, &mut take).unwrap();
+    steps
+}
+
+/// Which way a list is walked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Direction {
+pub(super) enum Direction {
+    /// From the oldest to the newest.
     Forwards,
+    /// From the newest to the oldest.
     Backwards,
+}
+
+impl Direction {
+    /// What lies this way from a position, and in which order it comes.
+    pub(super) const fn along(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Forwards => ("(created_at, id) > (?, ?)", "created_at, id"),
+            Self::Backwards => ("(created_at, id) < (?, ?)", "created_at DESC, id DESC"),
+        }
+    }
 }
 
 /// Takes away what was read beyond the page, and says whether there was any.

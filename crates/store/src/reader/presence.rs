@@ -11,7 +11,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn document_exists(&self, id: DocumentId) -> Result<bool, StoreError> {
-        self.run(|snapshot| snapshot.has_any("document", "SELECT 1 FROM document WHERE id = ?", [id.uuid().into()]))
+        self.run_at_once(|snapshot| snapshot.has_any("document", "SELECT 1 FROM document WHERE id = ?", [id.uuid().into()]))
     }
 
     /// Whether the judge has spoken about every instruction that was bound to a ledger transaction.
@@ -20,6 +20,6 @@ impl Reader {
     /// As [`Reader::client`].
     pub fn is_judged(&self, id: LedgerTransactionId) -> Result<bool, StoreError> {
         let open = "SELECT 1 FROM instruction WHERE ledger_transaction_id = ? AND state = 'bound' LIMIT 1";
-        Ok(!self.run(|snapshot| snapshot.has_any("instruction", open, [id.uuid().into()]))?)
+        Ok(!self.run_at_once(|snapshot| snapshot.has_any("instruction", open, [id.uuid().into()]))?)
     }
 }

@@ -33,6 +33,19 @@ pub(crate) enum Value {
     OptionalId(Option<Uuid>),
     /// Text.
     Text(String),
+    /// Ids as one parameter: what only `PostgreSQL` takes.
+    Ids(Vec<Uuid>),
+}
+
+/// A question.
+#[derive(Clone, Debug)]
+pub(crate) struct Query {
+    /// What it is about.
+    pub(crate) table: &'static str,
+    /// The SQL, with `?` where a parameter stands.
+    pub(crate) sql: String,
+    /// The parameters in the order of their places.
+    pub(crate) parameters: Vec<Value>,
 }
 
 impl From<i64> for Value {
@@ -77,6 +90,12 @@ impl Scalar for i64 {
     }
 }
 
+impl Scalar for Instant {
+    fn of(row: &dyn Cells) -> Result<Option<Self>, WrongType> {
+        row.time(0)
+    }
+}
+
 impl Scalar for Uuid {
     fn of(row: &dyn Cells) -> Result<Option<Self>, WrongType> {
         row.id(0)
@@ -100,7 +119,7 @@ pub(crate) enum Snapshot<'c> {
     /// A read transaction of the embedded engine.
     Sqlite(&'c Connection),
     /// A read transaction of a `PostgreSQL` server.
-    Postgres(&'c Session),
+    Postgres(&'c Session<'c>),
 }
 
 impl Snapshot<'_> {
@@ -115,6 +134,20 @@ impl Snapshot<'_> {
         match self {
             Self::Sqlite(connection) => sqlite::each_row(connection, table, sql, &parameters.into(), take),
             Self::Postgres(session) => session.each_row(table, sql, parameters.into(), take),
+        }
+    }
+
+    /// Asks several questions at once, and gives every row of each to `take` with the place of the question.
+    pub(crate) fn each_of(
+        &self,
+        queries: &[Query],
+        take: &mut dyn FnMut(usize, &dyn Cells) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(connection) => (0..).zip(queries).try_for_each(|(place, query)| {
+                sqlite::each_row(connection, query.table, &query.sql, &query.parameters, &mut |row| take(place, row))
+            }),
+            Self::Postgres(session) => session.each_row_of(queries, take),
         }
     }
 
@@ -147,12 +180,12 @@ impl Snapshot<'_> {
 
     /// The rows that belong to any of so many ids (at most [`IDS_MAX`]) by one of their columns, in an order.
     pub(crate) fn rows_of<T: Decode>(&self, column: &str, ids: &[Uuid], order: &str) -> Result<Vec<T>, StoreError> {
-        // A constant number of places makes one statement for every number of ids: a place without a value is NULL,
-        // which is in no list.
-        let places = vec!["?"; IDS_MAX].join(", ");
-        let sql = format!("{} WHERE {column} IN ({places}) ORDER BY {order}", T::COLUMNS.select());
-        let ids = ids.iter().copied().map(Some).chain(std::iter::repeat(None)).take(IDS_MAX);
-        self.rows(&sql, ids.map(Value::OptionalId).collect::<Vec<_>>())
+        if let Self::Postgres(_) = self {
+            let sql = format!("{} WHERE {column} = ANY (?) ORDER BY {order}", T::COLUMNS.select());
+            return self.rows(&sql, [Value::Ids(ids.to_vec())]);
+        }
+        let (condition, ids) = one_of(column, ids.iter().copied());
+        self.rows(&format!("{} WHERE {condition} ORDER BY {order}", T::COLUMNS.select()), ids)
     }
 
     /// The first value of a query of one column; `None` where it finds nothing.
@@ -194,6 +227,14 @@ impl Snapshot<'_> {
             (Self::Sqlite(_), Index::Named(name)) => format!("INDEXED BY {name}"),
         }
     }
+}
+
+/// That a column is one of at most [`IDS_MAX`] ids, and the parameters of that. A constant number of places makes one
+/// statement for every number of ids: a place without a value is NULL, which is in no list.
+pub(super) fn one_of(column: &str, ids: impl Iterator<Item = Uuid>) -> (String, Vec<Value>) {
+    let places = vec!["?"; IDS_MAX].join(", ");
+    let ids = ids.map(Some).chain(std::iter::repeat(None)).take(IDS_MAX);
+    (format!("{column} IN ({places})"), ids.map(Value::OptionalId).collect())
 }
 
 /// The journal's newest entry.

@@ -19,7 +19,7 @@ impl Reader {
     /// # Errors
     /// The engine failed, or the row is impossible. The same holds for every method of the reader.
     pub fn client(&self, id: ClientId) -> Result<Option<Client>, StoreError> {
-        self.run(|snapshot| snapshot.by_id(id.uuid()))
+        self.run_at_once(|snapshot| snapshot.by_id(id.uuid()))
     }
 
     /// Every client, oldest first: servers hold their epochs in memory.
@@ -27,7 +27,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn clients(&self) -> Result<Vec<Client>, StoreError> {
-        self.run(|snapshot| snapshot.rows(&format!("{} ORDER BY created_at, id", Client::COLUMNS.select()), []))
+        self.run_at_once(|snapshot| snapshot.rows(&format!("{} ORDER BY created_at, id", Client::COLUMNS.select()), []))
     }
 
     /// Every revoked token, also those that have expired.
@@ -35,7 +35,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn revoked_tokens(&self) -> Result<Vec<RevokedToken>, StoreError> {
-        self.run(revoked_tokens)
+        self.run_at_once(revoked_tokens)
     }
 
     /// A value the program remembers about itself.
@@ -43,7 +43,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.run(|snapshot| snapshot.value("setting", "SELECT value FROM setting WHERE name = ?", [name.into()]))
+        self.run_at_once(|snapshot| snapshot.value("setting", "SELECT value FROM setting WHERE name = ?", [name.into()]))
     }
 
     /// The organisation of a kind and name.
@@ -52,7 +52,7 @@ impl Reader {
     /// As [`Reader::client`].
     pub fn organisation_by_name(&self, kind: OrganisationKind, name: &str) -> Result<Option<Organisation>, StoreError> {
         let sql = format!("{} WHERE kind = ? AND name = ?", Organisation::COLUMNS.select());
-        self.run(|snapshot| snapshot.first(&sql, [kind.code().into(), name.into()]))
+        self.run_at_once(|snapshot| snapshot.first(&sql, [kind.code().into(), name.into()]))
     }
 
     /// An organisation.
@@ -60,7 +60,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn organisation(&self, id: OrganisationId) -> Result<Option<Organisation>, StoreError> {
-        self.run(|snapshot| snapshot.by_id(id.uuid()))
+        self.run_at_once(|snapshot| snapshot.by_id(id.uuid()))
     }
 
     /// Every distribution platform.
@@ -76,7 +76,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn platform(&self, id: OrganisationId) -> Result<Option<Organisation>, StoreError> {
-        self.run(|snapshot| List::of(platforms().and_id("id = ?", id.uuid())).single(snapshot))
+        self.run_at_once(|snapshot| List::of(platforms().and_id("id = ?", id.uuid())).single(snapshot))
     }
 
     /// The issuers that an organisation manages.
@@ -92,7 +92,7 @@ impl Reader {
     /// # Errors
     /// As [`Reader::client`].
     pub fn issuer(&self, organisation_id: OrganisationId, id: IssuerId) -> Result<Option<Issuer>, StoreError> {
-        self.run(|snapshot| List::of(managed_by(organisation_id).and_id("id = ?", id.uuid())).single(snapshot))
+        self.run_at_once(|snapshot| List::of(managed_by(organisation_id).and_id("id = ?", id.uuid())).single(snapshot))
     }
 }
 

@@ -20,31 +20,13 @@ use uuid::Uuid;
 
 use super::Reader;
 use super::investments::read_signed_documents;
-use super::page::Index;
 use super::snapshot::{Snapshot, Value, integrity_faults, journal_head};
 use crate::error::StoreError;
 use crate::queries::StoredEntry;
-use crate::rows::{Decode, Table as _};
+use crate::rows::{Cells, Decode, Table as _};
 
-/// What a campaign says it has created, and what there is of it; `{index}` names the index that serves it.
-const CREATED: &str = "
-    SELECT id, investments_created,
-        (SELECT count(*) FROM investment {index} WHERE campaign_id = campaign.id)
-    FROM campaign";
-/// A count of zero may have a row or none.
-const COUNTED_INVESTMENTS: &str = "
-    SELECT campaign_id, CAST(sum(counted) AS bigint), CAST(sum(found) AS bigint)
-    FROM (SELECT platform_id, product_id, campaign_id, status, rows AS counted, 0 AS found FROM investment_count
-        UNION ALL
-        SELECT platform_id, product_id, campaign_id, status, 0, count(*) FROM investment
-        GROUP BY platform_id, product_id, campaign_id, status) AS both_sides
-    GROUP BY platform_id, product_id, campaign_id, status HAVING sum(counted) <> sum(found)";
-const COUNTED_INVESTORS: &str = "
-    SELECT platform_id, CAST(sum(counted) AS bigint), CAST(sum(found) AS bigint)
-    FROM (SELECT platform_id, rows AS counted, 0 AS found FROM investor_count
-        UNION ALL
-        SELECT platform_id, 0, count(*) FROM investor GROUP BY platform_id) AS both_sides
-    GROUP BY platform_id HAVING sum(counted) <> sum(found)";
+/// What investments are counted by.
+pub type InvestmentGroup = (OrganisationId, ProductId, CampaignId, Status);
 
 macro_rules! chunks {
     ($($(#[$doc:meta])* $name:ident: $id:ty => $row:ty;)+) => {
@@ -124,35 +106,47 @@ impl Reader {
         self.run(|snapshot| delivered_units_by_address(snapshot, product_id))
     }
 
-    /// What a campaign should have used: the units of its investments that have not ended.
+    /// How many investments of each platform, product, campaign and status are counted.
     ///
     /// # Errors
     /// As [`Reader::client`].
-    pub fn campaign_units_open(&self, campaign_id: CampaignId) -> Result<Units, StoreError> {
-        let sum: Option<i64> = self.run(|snapshot| {
-            let index = snapshot.indexed_by(Index::Named("investment_by_campaign"), "investment");
-            let sql = format!(
-                "SELECT CAST(coalesce(sum(units), 0) AS bigint) FROM investment {index} WHERE campaign_id = ? AND ending IS NULL"
-            );
-            snapshot.value("investment", &sql, [campaign_id.uuid().into()])
+    pub fn investment_counts(&self) -> Result<BTreeMap<InvestmentGroup, u64>, StoreError> {
+        let sql = "SELECT platform_id, product_id, campaign_id, status, rows FROM investment_count";
+        let mut counts = BTreeMap::new();
+        self.run(|snapshot| {
+            snapshot.each("investment_count", sql, [], &mut |row| {
+                let id = |place| row.id(place).ok().flatten();
+                let status = row.text(3).ok().flatten().and_then(Status::from_code);
+                let (Some(platform), Some(product), Some(campaign), Some(status), Some(rows)) =
+                    (id(0), id(1), id(2), status, count(row, 4))
+                else {
+                    return Err(StoreError::Inconsistent { table: "investment_count", column: "rows", row: row.key() });
+                };
+                let group = (OrganisationId::new(platform), ProductId::new(product), CampaignId::new(campaign), status);
+                counts.insert(group, rows);
+                Ok(())
+            })
         })?;
-        let units = sum.and_then(|sum| u64::try_from(sum).ok()).and_then(Units::new);
-        units.ok_or_else(|| impossible_units(&campaign_id.to_string()))
+        Ok(counts)
     }
 
-    /// Stored counts that are not what they count, one line each; empty where all are right.
+    /// How many investors of each platform are counted.
     ///
     /// # Errors
     /// As [`Reader::client`].
-    pub fn miscounted(&self) -> Result<Vec<String>, StoreError> {
+    pub fn investor_counts(&self) -> Result<BTreeMap<OrganisationId, u64>, StoreError> {
+        let sql = "SELECT platform_id, rows FROM investor_count";
+        let mut counts = BTreeMap::new();
         self.run(|snapshot| {
-            let mut lines = Vec::new();
-            let index = snapshot.indexed_by(Index::Named("investment_by_campaign"), "investment");
-            compare_counts(snapshot, &CREATED.replace("{index}", &index), "investments ever created in campaign", &mut lines)?;
-            compare_counts(snapshot, COUNTED_INVESTMENTS, "investments of campaign", &mut lines)?;
-            compare_counts(snapshot, COUNTED_INVESTORS, "investors of platform", &mut lines)?;
-            Ok(lines)
-        })
+            snapshot.each("investor_count", sql, [], &mut |row| {
+                let (Ok(Some(platform)), Some(rows)) = (row.id(0), count(row, 1)) else {
+                    return Err(StoreError::Inconsistent { table: "investor_count", column: "rows", row: row.key() });
+                };
+                counts.insert(OrganisationId::new(platform), rows);
+                Ok(())
+            })
+        })?;
+        Ok(counts)
     }
 
     /// What the engine itself finds wrong with the database, one line each; empty where nothing is: damaged pages and
@@ -165,18 +159,8 @@ impl Reader {
     }
 }
 
-/// Adds a line for each row (id, counted, found) whose two numbers differ.
-fn compare_counts(snapshot: &Snapshot<'_>, sql: &str, what: &str, lines: &mut Vec<String>) -> Result<(), StoreError> {
-    snapshot.each("investment_count", sql, [], &mut |row| {
-        let cell = |index| row.number(index).ok().flatten();
-        let (Ok(Some(id)), Some(counted), Some(found)) = (row.id(0), cell(1), cell(2)) else {
-            return Err(StoreError::Inconsistent { table: "investment_count", column: "rows", row: what.to_owned() });
-        };
-        if counted != found {
-            lines.push(format!("{what} {id} are counted as {counted}, there are {found}"));
-        }
-        Ok(())
-    })
+fn count(row: &dyn Cells, place: usize) -> Option<u64> {
+    row.number(place).ok().flatten().and_then(|rows| u64::try_from(rows).ok())
 }
 
 fn chunk<T: Decode>(snapshot: &Snapshot<'_>, after: Option<Uuid>, limit: u32) -> Result<Vec<T>, StoreError> {

@@ -1,15 +1,17 @@
 //! What the background work reads: everything of everybody, in the order in which it is to be done.
 
 use domain::ids::{LedgerTransactionId, ProductId};
+use domain::instant::Instant;
 use domain::instruction::Instruction;
-use domain::ledger_transaction::{Attempt, LedgerTransaction};
+use domain::ledger_transaction::{Attempt, LedgerTransaction, Signer};
 use domain::product::Product;
+use domain::wallet::EvmAddress;
 use uuid::Uuid;
 
 use super::Reader;
 use super::snapshot::Snapshot;
 use crate::error::StoreError;
-use crate::queries::LiveLedgerTransaction;
+use crate::queries::{LedgerBacklog, LiveLedgerTransaction};
 use crate::rows::Table;
 
 impl Reader {
@@ -20,6 +22,17 @@ impl Reader {
     pub fn deploying_products(&self) -> Result<Vec<Product>, StoreError> {
         let sql = format!("{} WHERE token_address IS NULL ORDER BY created_at, id", Product::COLUMNS.select());
         self.run(|snapshot| snapshot.rows(&sql, []))
+    }
+
+    /// Whether anything waits for the ledger or is on its way there.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn has_ledger_work(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 WHERE EXISTS (SELECT 1 FROM ledger_transaction WHERE state = 'live')
+            OR EXISTS (SELECT 1 FROM instruction WHERE state = 'queued')
+            OR EXISTS (SELECT 1 FROM product WHERE token_address IS NULL)";
+        self.run(|snapshot| snapshot.has_any(LedgerTransaction::COLUMNS.table, sql, []))
     }
 
     /// The products that have instructions waiting.
@@ -54,6 +67,23 @@ impl Reader {
         self.run(live_ledger_transactions)
     }
 
+    /// The first nonce of a signer that is not reserved; 0 where it has reserved none.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn next_nonce(&self, signer: EvmAddress) -> Result<u64, StoreError> {
+        let signers: Vec<Signer> = self.run(|snapshot| snapshot.rows(&Signer::COLUMNS.select(), []))?;
+        Ok(signers.iter().find(|stored| stored.address == signer).map_or(0, |stored| stored.next_nonce))
+    }
+
+    /// How much ledger work is open. What it reads is as much as is open, however large the register is.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn ledger_backlog(&self) -> Result<LedgerBacklog, StoreError> {
+        self.run(ledger_backlog)
+    }
+
     /// Whether a deployment of a product's token contract is on its way.
     ///
     /// # Errors
@@ -72,6 +102,24 @@ impl Reader {
         let sql = "SELECT 1 FROM ledger_transaction WHERE state = 'live' AND purpose = 'deploy_factory' LIMIT 1";
         self.run(|snapshot| snapshot.has_any(LedgerTransaction::COLUMNS.table, sql, []))
     }
+}
+
+fn ledger_backlog(snapshot: &Snapshot<'_>) -> Result<LedgerBacklog, StoreError> {
+    let queued = "SELECT count(*) FROM instruction WHERE state = 'queued'";
+    let oldest_queued = "SELECT created_at FROM instruction WHERE state = 'queued' ORDER BY created_at LIMIT 1";
+    let oldest_bound = "SELECT created_at FROM instruction WHERE ledger_transaction_id IN
+        (SELECT id FROM ledger_transaction WHERE state = 'live') ORDER BY created_at LIMIT 1";
+    let live = "SELECT count(*) FROM ledger_transaction WHERE state = 'live'";
+    let nonce = "SELECT next_nonce FROM signer ORDER BY next_nonce DESC LIMIT 1";
+    let count = |table, sql| Ok::<_, StoreError>(snapshot.value::<i64>(table, sql, [])?.unwrap_or(0).unsigned_abs());
+    let oldest = [oldest_queued, oldest_bound].map(|sql| snapshot.value::<Instant>("instruction", sql, []));
+    let [oldest_queued, oldest_bound] = oldest;
+    Ok(LedgerBacklog {
+        open_transactions: count("ledger_transaction", live)?,
+        queued_instructions: count("instruction", queued)?,
+        oldest_processing_at: oldest_queued?.into_iter().chain(oldest_bound?).min(),
+        next_nonce: count("signer", nonce)?,
+    })
 }
 
 fn live_ledger_transactions(snapshot: &Snapshot<'_>) -> Result<Vec<LiveLedgerTransaction>, StoreError> {

@@ -9,6 +9,7 @@ mod interest;
 mod investment;
 mod investor;
 mod journal;
+mod lease;
 mod ledger_transaction;
 mod organisation;
 mod product;

@@ -1,17 +1,20 @@
 //! Opening the database file.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::failure::failure;
-use super::migrations::migrate;
+use super::migrations::{keep_up, version_of};
 use super::mount::network_file_system;
 use super::pool::Connections;
 use super::writer::SqliteWriter;
+use crate::counts::StoreCounts;
 use crate::error::StoreError;
 use crate::reader::Reader;
+use crate::schema::{MIGRATIONS, Migration, SchemaVersion, Upkeep};
 
 /// The database file in a data folder.
 pub const DATABASE_FILE_NAME: &str = "scrip.sqlite";
@@ -24,8 +27,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS_CACHED_MAX: usize = 256;
 /// The write-ahead log is cut back to this length when it was longer and has been copied into the database.
 const WAL_BYTES_KEPT_MAX: i64 = 64 * 1024 * 1024;
-/// Pages in the write-ahead log after which a commit copies them into the database.
-const WAL_CHECKPOINT_PAGES: i64 = 4_000;
+/// Pages in the write-ahead log after which a commit copies them into the database itself. A thread beside the writer has
+/// copied nearly all of them by then; what is left lets the log begin anew, which it never could while commits follow each
+/// other without a pause.
+pub(super) const WAL_CHECKPOINT_PAGES: u64 = 16_000;
 /// Pages that a connection keeps in memory, in KiB.
 const WRITER_CACHE_KIB: i64 = 32 * 1024;
 const READER_CACHE_KIB: i64 = 4 * 1024;
@@ -34,6 +39,7 @@ const READER_CACHE_KIB: i64 = 4 * 1024;
 #[derive(Clone, Debug)]
 pub struct Database {
     file: PathBuf,
+    counts: Arc<StoreCounts>,
 }
 
 impl Database {
@@ -41,19 +47,49 @@ impl Database {
     /// new, readable by its owner only, and brings its schema up to date.
     ///
     /// # Errors
-    /// The `SQLite` library is older than 3.51.3, the file lies on a network file system, its schema is newer than this
+    /// The `SQLite` library is older than 3.51.3, the file lies on a network file system, its schema is too new for this
     /// program, or it cannot be opened.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, Upkeep::Migrate)
+    }
+
+    /// The same, with a schema that is brought up to date, refused or left. Only what is migrated is made where it is new.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; the schema is older and to be refused, or there is no database.
+    pub fn open_with(path: &Path, upkeep: Upkeep) -> Result<Self, StoreError> {
+        Self::open_by(path, MIGRATIONS, upkeep)
+    }
+
+    /// The same, by these migrations.
+    pub(super) fn open_by(path: &Path, migrations: &[Migration], upkeep: Upkeep) -> Result<Self, StoreError> {
+        let database = Self::reach(path, upkeep)?;
+        keep_up(&mut database.connect_for_writing()?, migrations, upkeep)?;
+        Ok(database)
+    }
+
+    /// A file that is safe to use, whatever its schema is.
+    pub(super) fn reach(path: &Path, upkeep: Upkeep) -> Result<Self, StoreError> {
         refuse_old(rusqlite::version_number())?;
         let folder = make_folder_of(path)?;
         if let Some(kind) = network_file_system(&folder) {
             return Err(StoreError::Engine(format!("{} is on a network file system ({kind})", folder.display())));
         }
         let file = if is_database_file(path) { path.to_owned() } else { path.join(DATABASE_FILE_NAME) };
-        make_private(&file).map_err(|error| unreachable(&file, &error))?;
-        let database = Self { file };
-        migrate(&mut database.connect_for_writing()?)?;
-        Ok(database)
+        match upkeep {
+            Upkeep::Migrate => make_private(&file),
+            Upkeep::Refuse | Upkeep::Leave => std::fs::metadata(&file).map(drop),
+        }
+        .map_err(|error| unreachable(&file, &error))?;
+        Ok(Self { file, counts: Arc::default() })
+    }
+
+    /// The version of its schema.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn schema_version(&self) -> Result<SchemaVersion, StoreError> {
+        version_of(&self.connect_for_reading()?)
     }
 
     /// The database file.
@@ -65,9 +101,9 @@ impl Database {
     /// A writer with a connection of its own.
     ///
     /// # Errors
-    /// The file cannot be opened.
+    /// The file cannot be opened, or the thread beside the writer not started.
     pub fn writer(&self) -> Result<SqliteWriter, StoreError> {
-        Ok(SqliteWriter::new(self.connect_for_writing()?))
+        SqliteWriter::new(self.connect_for_writing()?, self.connect_for_writing()?)
     }
 
     /// A reader with so many connections, at least one.
@@ -76,7 +112,7 @@ impl Database {
     /// The file cannot be opened.
     pub fn reader(&self, connections: usize) -> Result<Reader, StoreError> {
         let connections = (0..connections.max(1)).map(|_| self.connect_for_reading()).collect::<Result<_, _>>()?;
-        Ok(Reader::of_sqlite(Connections::new(connections)))
+        Ok(Reader::of_sqlite(Connections::new(connections, self.counts.clone())))
     }
 
     /// Writes a copy of the newest commit to a new file. Other processes may go on writing meanwhile.
@@ -95,7 +131,7 @@ impl Database {
         wal_bytes(&self.file)
     }
 
-    fn connect_for_writing(&self) -> Result<Connection, StoreError> {
+    pub(super) fn connect_for_writing(&self) -> Result<Connection, StoreError> {
         let connection = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE, WRITER_CACHE_KIB)?;
         let set = |name: &str, value: &dyn rusqlite::ToSql| connection.pragma_update(None, name, value).map_err(|e| failure(&e));
         let mode: String =
@@ -105,7 +141,7 @@ impl Database {
         }
         set("synchronous", &"FULL")?;
         set("foreign_keys", &true)?;
-        set("wal_autocheckpoint", &WAL_CHECKPOINT_PAGES)?;
+        set("wal_autocheckpoint", &WAL_CHECKPOINT_PAGES.cast_signed())?;
         set("journal_size_limit", &WAL_BYTES_KEPT_MAX)?;
         Ok(connection)
     }
@@ -117,6 +153,7 @@ impl Database {
     fn connect(&self, access: OpenFlags, cache_kib: i64) -> Result<Connection, StoreError> {
         let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.file, flags).map_err(|e| failure(&e))?;
+        self.counts.connection_opened();
         connection.busy_timeout(BUSY_TIMEOUT).map_err(|e| failure(&e))?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
         // Negative: KiB instead of pages.

@@ -1,17 +1,17 @@
 //! The tables of a day, in the embedded engine.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Statement};
 
 use super::failure::of_table;
-use super::statements::{execute, first, insert_into, rows_of_one_column, value};
+use super::statements::{execute, insert_into, rows_of_one_column, value};
 use crate::day::Kind;
 use crate::error::StoreError;
 use crate::record::{Answer, AnswerKey};
-use crate::rows::Table;
+use crate::rows::{Decode, Table};
 
 /// WITHOUT ROWID for batches: the id is the whole row. Answers are appended, so that their random keys move only an
 /// index about.
-fn definition(kind: Kind, day: i64) -> String {
+pub(super) fn definition(kind: Kind, day: i64) -> String {
     let table = kind.table(day);
     match kind {
         Kind::Answer => format!(
@@ -48,16 +48,12 @@ pub(super) fn begin_day(connection: &Connection, day: i64) -> Result<(), StoreEr
     Ok(())
 }
 
-/// The answer remembered under a key, looked up by each of the statements.
-pub(super) fn answer(connection: &Connection, key: &AnswerKey, lookups: &[String]) -> Result<Option<Answer>, StoreError> {
-    let (organisation_id, client_id) = (key.organisation_id.bytes(), key.client_id.bytes());
-    for sql in lookups {
-        let found: Option<(AnswerKey, Answer)> = first(connection, sql, (organisation_id, client_id, &key.key))?;
-        if let Some((_, answer)) = found {
-            return Ok(Some(answer));
-        }
-    }
-    Ok(None)
+/// The answer remembered under a key, looked up by one of the statements of [`answer_lookups`].
+pub(super) fn answer(lookup: &mut Statement<'_>, key: &AnswerKey) -> Result<Option<Answer>, StoreError> {
+    let parameters = (key.organisation_id.bytes(), key.client_id.bytes(), &key.key);
+    let mut rows = lookup.query(parameters).map_err(|error| of_table("answer", &error))?;
+    let found = rows.next().map_err(|error| of_table("answer", &error))?.map(<(AnswerKey, Answer)>::read).transpose()?;
+    Ok(found.map(|(_, answer)| answer))
 }
 
 /// The statements that look an answer up on a day and the day before.

@@ -19,6 +19,10 @@ pub(super) fn of_table(table: &'static str, error: &rusqlite::Error) -> StoreErr
         (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => StoreError::Busy,
         // A write without room is reported as full; growing the shared memory of the log without room is not.
         (ErrorCode::DiskFull, _) | (_, ffi::SQLITE_IOERR_SHMSIZE) => StoreError::Full,
+        // The kernel may count a page as written after it failed to sync it: a repeat would succeed and prove nothing.
+        (_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC | ffi::SQLITE_IOERR_WRITE) => {
+            StoreError::Disk(format!("{table}: {error}"))
+        }
         (ErrorCode::CannotOpen, _) => StoreError::Unreachable(error.to_string()),
         (ErrorCode::ConstraintViolation, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
             StoreError::Conflict(table)

@@ -1,16 +1,21 @@
 //! A pool of connections that cannot write.
 
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params_from_iter};
 
+use super::connection::{WAL_CHECKPOINT_PAGES, wal_bytes};
 use super::failure::{failure, of_table};
+use crate::counts::{StoreCounts, StoreState};
 use crate::error::StoreError;
 use crate::reader::{TakeRow, Value};
 
 /// How long a reader waits for a connection when all are in use.
 const WAIT_MAX: Duration = Duration::from_secs(2);
+/// More than this in the write-ahead log means that a checkpoint is overdue: twice what starts one.
+const LOG_BYTES_OVERDUE: u64 = 2 * WAL_CHECKPOINT_PAGES * 4_096;
 
 /// Read-only connections. Clones share them.
 #[derive(Clone, Debug)]
@@ -22,6 +27,7 @@ pub(crate) struct Connections {
 struct Pool {
     idle: Mutex<Vec<Connection>>,
     returned: Condvar,
+    counts: Arc<StoreCounts>,
 }
 
 /// A connection that goes back into the pool, whatever happens to its borrower.
@@ -31,20 +37,65 @@ struct Borrowed<'p> {
 }
 
 impl Connections {
-    pub(super) fn new(connections: Vec<Connection>) -> Self {
-        Self { pool: Arc::new(Pool { idle: Mutex::new(connections), returned: Condvar::new() }) }
+    pub(super) fn new(connections: Vec<Connection>, counts: Arc<StoreCounts>) -> Self {
+        Self { pool: Arc::new(Pool { idle: Mutex::new(connections), returned: Condvar::new(), counts }) }
+    }
+
+    /// What the engine says of itself.
+    pub(crate) fn state(&self) -> Result<StoreState, StoreError> {
+        let borrowed = self.pool.borrow()?;
+        let log = borrowed.connection.as_ref().map(log_state).transpose()?.unwrap_or_default();
+        let checkpoint_age = self.pool.counts.checkpoint_age(log.pending_bytes > LOG_BYTES_OVERDUE);
+        let counted = self.pool.counts.state();
+        Ok(StoreState { wal_bytes: log.bytes, wal_pending_bytes: log.pending_bytes, checkpoint_age, ..counted })
     }
 
     /// Reads on one connection, in one database transaction.
     pub(crate) fn run<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let mut borrowed = self.pool.borrow()?;
-        let Some(connection) = borrowed.connection.as_mut() else {
+        let borrowed = self.pool.borrow()?;
+        let Some(connection) = borrowed.connection.as_ref() else {
             return Err(StoreError::Busy);
         };
-        // Ended by being dropped: there is nothing to commit.
-        let snapshot = connection.transaction().map_err(|error| failure(&error))?;
-        read(&snapshot)
+        let _transaction = Transaction::begin(connection)?;
+        read(connection)
     }
+}
+
+/// A database transaction that reads. Its two statements are compiled once for each connection, not for each read.
+struct Transaction<'c>(&'c Connection);
+
+impl<'c> Transaction<'c> {
+    fn begin(connection: &'c Connection) -> Result<Self, StoreError> {
+        connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(|error| failure(&error))?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        // There is nothing to commit.
+        let ended = self.0.prepare_cached("ROLLBACK").and_then(|mut rollback| rollback.execute([]));
+        if let Err(error) = ended {
+            tracing::error!(%error, "a reader's database transaction could not be ended");
+        }
+    }
+}
+
+/// The write-ahead log as a connection finds it.
+#[derive(Clone, Copy, Default)]
+struct LogState {
+    bytes: u64,
+    pending_bytes: u64,
+}
+
+/// Reads how long the write-ahead log is, and how much of it waits for a checkpoint. Changes nothing.
+fn log_state(connection: &Connection) -> Result<LogState, StoreError> {
+    let page: u32 = connection.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(|error| failure(&error))?;
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+    let (pages, copied) = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], read).map_err(|error| failure(&error))?;
+    let pending = u64::try_from(pages.saturating_sub(copied)).unwrap_or(0);
+    let bytes = connection.path().map_or(0, |path| wal_bytes(Path::new(path)));
+    Ok(LogState { bytes, pending_bytes: pending.saturating_mul(page.into()) })
 }
 
 /// Gives every row of a query to `take`.
@@ -65,10 +116,19 @@ pub(crate) fn each_row(
 
 impl Pool {
     fn borrow(&self) -> Result<Borrowed<'_>, StoreError> {
-        let idle = self.lock();
-        let waited = self.returned.wait_timeout_while(idle, WAIT_MAX, |idle| idle.is_empty());
-        let (mut idle, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let connection = idle.pop().ok_or(StoreError::Busy)?;
+        let mut idle = self.lock();
+        let mut waited = None;
+        if idle.is_empty() {
+            let began = Instant::now();
+            let returned = self.returned.wait_timeout_while(idle, WAIT_MAX, |idle| idle.is_empty());
+            idle = returned.unwrap_or_else(PoisonError::into_inner).0;
+            waited = Some(began.elapsed());
+        }
+        let Some(connection) = idle.pop() else {
+            self.counts.reading_refused();
+            return Err(StoreError::Busy);
+        };
+        self.counts.reading_began(waited);
         Ok(Borrowed { pool: self, connection: Some(connection) })
     }
 

@@ -10,6 +10,7 @@ use domain::instant::Instant;
 use domain::instruction::Instruction;
 use domain::investment::Investment;
 use domain::investor::Investor;
+use domain::lease::Lease;
 use domain::ledger_transaction::{Attempt, LedgerTransaction, Signer};
 use domain::organisation::{Client, Organisation};
 use domain::product::{Issuer, Listing, Product};
@@ -101,6 +102,7 @@ sqlite_tables!(
     LedgerTransaction,
     Attempt,
     Signer,
+    Lease,
     StoredEntry,
     NewEntry<'_>,
 );
@@ -134,6 +136,7 @@ impl ToSql for Value {
             Self::Id(id) | Self::OptionalId(Some(id)) => ValueRef::Blob(id.as_bytes()),
             Self::OptionalId(None) => ValueRef::Null,
             Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Ids(_) => return Err(rusqlite::Error::ToSqlConversionFailure("several ids are no parameter".into())),
         }))
     }
 }

@@ -2,7 +2,13 @@
 
 use std::path::Path;
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
+use domain::credit::{Credit, CreditState};
+use domain::investment::LatestCredit;
+use rusqlite::StatementStatus;
+
+use super::statements::SqliteTable;
 use super::{DATABASE_FILE_NAME, Database, LOCK_FILE_NAME, ProcessLock, SqliteWriter};
 use crate::reader::Snapshot;
 use crate::tests::market::*;
@@ -30,6 +36,24 @@ fn writer(store: &Store) -> &SqliteWriter {
     writer
 }
 
+/// A log that was long once keeps its length: it is written from its beginning again.
+#[test]
+fn b11_a_log_that_a_reader_keeps_too_long_refuses_writes_until_the_reader_has_finished() {
+    let mut store = with_market();
+    let reader = store.sql();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM campaign").unwrap();
+    store.put(|_, _| {}).unwrap();
+    let AnyWriter::Sqlite(writer) = &mut store.writer else { unreachable!() };
+    writer.limit_log(1);
+    store.put(|_, _| {}).unwrap();
+    for _try in 0..2 {
+        assert!(matches!(wait(store.writer.load(&Wanted::default())), Err(StoreError::Full)));
+    }
+    assert!(!store.reader.all_campaigns(None, 10).unwrap().is_empty(), "reads go on");
+    reader.execute_batch("COMMIT").unwrap();
+    store.put(|_, _| {}).unwrap();
+}
+
 #[test]
 fn b13_a_second_process_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -42,6 +66,32 @@ fn b13_a_second_process_is_refused() {
     drop(ProcessLock::take(folder.path()).unwrap());
     let below_a_file = folder.path().join(LOCK_FILE_NAME).join("data");
     assert!(matches!(ProcessLock::take(&below_a_file), Err(StoreError::Unreachable(_))));
+}
+
+#[test]
+fn b14_a_reading_waits_two_seconds_for_a_connection_and_is_then_refused() {
+    let store = with_market();
+    let reader = database(&store).reader(1).unwrap();
+    let ((held, is_held), (release, is_released)) = (mpsc::channel(), mpsc::channel::<()>());
+    let holder = reader.clone();
+    let holding = std::thread::spawn(move || {
+        holder.run(|_| {
+            held.send(()).unwrap();
+            is_released.recv().unwrap();
+            Ok(())
+        })
+    });
+    is_held.recv().unwrap();
+    let began = Instant::now();
+    assert!(matches!(reader.run(|_| Ok(())), Err(StoreError::Busy)));
+    let waited = began.elapsed();
+    assert!(waited >= Duration::from_millis(1_900) && waited < Duration::from_secs(10), "{waited:?}");
+    release.send(()).unwrap();
+    holding.join().unwrap().unwrap();
+    reader.run(|_| Ok(())).unwrap();
+    let state = reader.state().unwrap();
+    assert_eq!((state.refusals, state.waits), (1, 0));
+    assert!(state.wal_bytes >= state.wal_pending_bytes && state.wal_pending_bytes > 0, "{state:?}");
 }
 
 #[test]
@@ -67,7 +117,7 @@ fn b11_a_writer_that_must_wait_too_long_is_busy_and_readers_go_on() {
     let mut store = with_market();
     let other = store.sql();
     other.execute_batch("BEGIN IMMEDIATE; UPDATE campaign SET used = 9").unwrap();
-    writer(&store).connection().busy_timeout(std::time::Duration::from_millis(1)).unwrap();
+    writer(&store).connection().busy_timeout(Duration::from_millis(1)).unwrap();
     assert!(matches!(wait(store.writer.load(&Wanted::default())), Err(StoreError::Busy)));
     let seen = store.reader.all_campaigns(None, 10).unwrap();
     assert!(seen.iter().all(|campaign| campaign.used == units(0)), "what is not committed is not seen");
@@ -200,23 +250,42 @@ fn a_newer_schema_is_refused() {
 }
 
 #[test]
-fn b15_migrations_run_once_when_many_open_at_once() {
-    let folder = tempfile::tempdir().unwrap();
-    std::thread::scope(|scope| {
-        let openings: Vec<_> = (0..4).map(|_| scope.spawn(|| Database::open(folder.path()).map(drop))).collect();
-        for opening in openings {
-            opening.join().unwrap().unwrap();
-        }
-    });
-    let versions: Vec<i64> = rusqlite::Connection::open(folder.path().join(DATABASE_FILE_NAME))
-        .unwrap()
-        .prepare("SELECT version FROM schema_version")
-        .unwrap()
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    assert_eq!(versions, [1]);
+fn a_credit_is_written_without_looking_through_the_investments() {
+    let mut store = with_market();
+    store.put(|book, _| (0..50).for_each(|n| book.investments.put(id(1_000 + n), investment(1_000 + n)))).unwrap();
+    let mut book = wait(store.writer.load(&Wanted { investments: [id(1_000)].into(), ..Wanted::default() })).unwrap();
+    let mut ordered = book.investments.get(&id(1_000)).unwrap().clone();
+    ordered.latest_credit = Some(LatestCredit { id: id(2_000), excludes_another: true });
+    book.credits.put(id(2_000), credit(2_000, &ordered, CreditState::Processing));
+    book.investments.put(ordered.id, ordered);
+    wait(store.writer.commit(&book, &crate::Record::new(id(3_000), DAY))).unwrap();
+    let connection = writer(&store).connection();
+    let rows_scanned = |sql: &str| connection.prepare_cached(sql).unwrap().get_status(StatementStatus::FullscanStep);
+    let scan = "SELECT count(*) FROM investment WHERE units > 0";
+    let _count: i64 = connection.prepare_cached(scan).unwrap().query_row([], |row| row.get(0)).unwrap();
+    assert!(rows_scanned(scan) > 0, "what is looked for");
+    assert_eq!(rows_scanned(&Credit::statements().insert), 0);
+}
+
+#[test]
+fn no_row_that_is_written_costs_a_table_in_memory() {
+    let store = Store::on_sqlite();
+    let sql = store.sql();
+    let column = |query: &str, place: usize| -> Vec<String> {
+        let mut statement = sql.prepare(query).unwrap();
+        // Explained, not run: parameters stay open.
+        statement.raw_query().mapped(|row| row.get(place)).collect::<Result<_, _>>().unwrap()
+    };
+    let steps = |statement: String| column(&format!("EXPLAIN {statement}"), 1);
+    assert!(steps("SELECT 1 WHERE ?1 IN ('a', 'b', 'c')".to_owned()).contains(&"OpenEphemeral".to_owned()), "what is looked for");
+    let tables = column("SELECT name FROM sqlite_schema WHERE type = 'table'", 0);
+    assert!(tables.contains(&"investment".to_owned()));
+    for table in tables {
+        let columns = column(&format!("PRAGMA table_info({table})"), 1);
+        let (names, places) = (columns.join(", "), vec!["?"; columns.len()].join(", "));
+        let insert = format!("INSERT INTO {table} ({names}) VALUES ({places})");
+        assert!(!steps(insert).contains(&"OpenEphemeral".to_owned()), "{table}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::market::*;
 use super::{Store, at, id, wait};
 use crate::{StoreError, Wanted, Writer};
 
-fn entry(sequence: u64, previous_hash: [u8; 32]) -> Entry {
+pub(super) fn entry(sequence: u64, previous_hash: [u8; 32]) -> Entry {
     Entry {
         sequence,
         occurred_at: at(1),

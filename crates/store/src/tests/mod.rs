@@ -1,6 +1,7 @@
 //! Tests of both engines: the same tests run on either, each on a database of its own.
 
 mod days;
+mod dumps;
 mod guards;
 pub(crate) mod market;
 mod pages;
@@ -147,6 +148,12 @@ impl Store {
     /// Commits what needs nothing that is there.
     pub(crate) fn put(&mut self, change: impl FnOnce(&mut Book, &mut Record)) -> Result<(), StoreError> {
         self.change(&Wanted::default(), change)
+    }
+
+    /// The data folder of an embedded database.
+    pub(crate) fn sqlite_folder(&self) -> &std::path::Path {
+        let Engine::Sqlite { folder, .. } = &self.engine else { panic!("no folder") };
+        folder.path()
     }
 
     /// Somebody with the file of an embedded database.

@@ -83,6 +83,76 @@ fn pages_lead_forwards_and_back_again() {
     }
 }
 
+/// Two hundred investments in more campaigns than one statement walks, each next to one of another campaign; every third
+/// waits for acceptance, and some were created at the same instant.
+fn in_many_campaigns() -> Store {
+    let mut store = Store::with_market();
+    let campaigns = 37;
+    store
+        .put(|book, _| {
+            let product = product(PRODUCT, id(ISSUER));
+            for number in 0..campaigns {
+                let row = campaign(5_000 + number, u32::try_from(number).unwrap() + 10, &product, id(PLATFORM));
+                book.campaigns.put(row.id, row);
+            }
+            for number in 0..200 {
+                let mut row = investment(1_000 + number);
+                row.campaign_id = id(5_000 + number * 7 % campaigns);
+                row.created_at = at(1_000 + i64::try_from(number / 3).unwrap());
+                if number % 3 == 0 {
+                    row.facts.kyc_passed_at = Some(at(1));
+                }
+                book.investments.put(row.id, row);
+            }
+        })
+        .unwrap();
+    store
+}
+
+#[test]
+fn lists_that_lie_in_many_campaigns_are_one_list() {
+    let store = in_many_campaigns();
+    let waiting = Some(Status::WaitingForAcceptance);
+    let none = InvestmentFilter::default();
+    let thirds: Vec<u64> = (1_000..1_200).step_by(3).collect();
+    for (filter, all) in [
+        (InvestmentFilter { product_id: Some(id(PRODUCT)), ..none }, (1_000..1_200).collect()),
+        (InvestmentFilter { status: waiting, ..none }, thirds.clone()),
+        (InvestmentFilter { status: waiting, product_id: Some(id(PRODUCT)), ..none }, thirds),
+        (InvestmentFilter { status: Some(Status::Paid), ..none }, Vec::new()),
+        (InvestmentFilter { product_id: Some(id(OTHER_PRODUCT)), ..none }, Vec::new()),
+    ] {
+        for viewer in [PLATFORM_VIEWER(), Viewer::Issuer(id(ISSUER))] {
+            for limit in [1, 7, 66, 67, 200] {
+                let read = |from| store.reader.investments(viewer, &filter, request(from, limit)).unwrap();
+                let (mut forwards, mut from, mut before) = (Vec::<u64>::new(), From::Start, None);
+                loop {
+                    let page = read(from);
+                    assert_eq!(page.count, all.len() as u64, "{filter:?}");
+                    assert_eq!(page.has_previous, !forwards.is_empty(), "{filter:?} limit {limit}");
+                    forwards.extend(ids(&page, |row| row.id));
+                    assert_eq!(page.has_next, forwards.len() < all.len(), "{filter:?} limit {limit}");
+                    let Some(edge) = page.rows.first() else { break };
+                    if let Some(expected) = before {
+                        let edge = Position { created_at: edge.created_at, id: edge.id.uuid() };
+                        assert_eq!(read(From::Before(edge)), expected, "{filter:?} limit {limit}");
+                    }
+                    let last = page.rows.last().unwrap();
+                    from = From::After(Position { created_at: last.created_at, id: last.id.uuid() });
+                    if !page.has_next {
+                        break;
+                    }
+                    before = Some(page);
+                }
+                assert_eq!(forwards, all, "{filter:?} limit {limit}");
+            }
+        }
+    }
+    let foreign = Viewer::Platform(id(OTHER_PLATFORM));
+    let page = store.reader.investments(foreign, &InvestmentFilter { status: waiting, ..none }, first(10)).unwrap();
+    assert_eq!((page.count, page.rows.len()), (0, 0));
+}
+
 #[test]
 fn a_page_has_between_one_and_two_hundred_rows() {
     let mut store = Store::with_market();

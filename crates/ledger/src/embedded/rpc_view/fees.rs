@@ -2,9 +2,11 @@
 
 use super::params::Params;
 use super::{RpcError, block_number, stored_block};
+use crate::chain::ChainError;
 use crate::embedded::EmbeddedChain;
 use crate::embedded::block::Block;
 use crate::embedded::genesis::{BASE_FEE_PER_GAS_WEI, BLOCK_GAS_LIMIT};
+use crate::fees::FEE_HISTORY_BLOCKS;
 use alloy::consensus::Transaction as _;
 use alloy::eips::{BlockId, BlockNumberOrTag};
 use alloy::primitives::{U64, U128};
@@ -50,6 +52,20 @@ pub(super) fn history(chain: &EmbeddedChain, mut params: Params) -> Result<Value
         fields.insert("reward".to_owned(), json!(rewards));
     }
     Ok(answer)
+}
+
+/// For each of the newest blocks that holds a transaction, the tip per gas at a percentile of its gas.
+pub(in crate::embedded) fn tips_of_newest_blocks(chain: &EmbeddedChain, percentile: u8) -> Result<Vec<u128>, ChainError> {
+    let points = u64::from(percentile.min(100)) * 100;
+    let newest = chain.head_number()?;
+    let mut tips = Vec::new();
+    for number in newest.saturating_sub(FEE_HISTORY_BLOCKS - 1)..=newest {
+        let block = chain.world()?.block(&chain.log, number)?;
+        if !block.transactions.is_empty() {
+            tips.extend(paid_tips(&block, &[points]).into_iter().map(|tip| tip.to::<u128>()));
+        }
+    }
+    Ok(tips)
 }
 
 /// A number of blocks: a JSON number or a quantity.

@@ -7,11 +7,12 @@ mod fees;
 mod params;
 mod render;
 
+pub(super) use fees::tips_of_newest_blocks;
+
 use super::block::Block;
-use super::evm::Simulated;
-use super::genesis::{BASE_FEE_PER_GAS_WEI, TRANSACTION_GAS_LIMIT};
+use super::genesis::BASE_FEE_PER_GAS_WEI;
 use super::{EmbeddedChain, storage};
-use crate::chain::{CallOutcome, CallRequest, ChainError};
+use crate::chain::{CallOutcome, CallRequest, ChainError, Estimate};
 use alloy::eips::{BlockId, BlockNumberOrTag};
 use alloy::primitives::{self as evm_types, Bytes, U64, U256};
 use alloy::rpc::types::{Filter, FilterBlockOption, TransactionRequest};
@@ -58,7 +59,13 @@ impl From<ChainError> for RpcError {
         match error {
             ChainError::Refused { text, .. } | ChainError::Invalid(text) => Self::new(-32_000, text),
             ChainError::StateNotHeld(hash) => Self::new(-32_000, format!("the state of block {hash} is not held")),
-            ChainError::Unreachable(text) | ChainError::Storage(text) => Self::new(-32_603, text),
+            ChainError::Unreachable(text)
+            | ChainError::Storage(text)
+            | ChainError::SyncFailed(text)
+            | ChainError::Disagreement(text) => Self::new(-32_603, text),
+            fault @ (ChainError::ForeignChain { .. } | ChainError::FinalityBroken { .. }) => {
+                Self::new(-32_603, fault.to_string())
+            }
         }
     }
 }
@@ -240,35 +247,11 @@ fn estimate(chain: &EmbeddedChain, mut params: Params) -> Result<Value, RpcError
     let request: TransactionRequest = params.required("call")?;
     let number = state_block(chain, params.block()?)?;
     params.refuse_overrides()?;
-    let (mut request, value) = call_request(&request);
-    let most = request.gas.unwrap_or(TRANSACTION_GAS_LIMIT).min(TRANSACTION_GAS_LIMIT);
-    let mut run = |gas: u64| -> Result<Simulated, ChainError> {
-        request.gas = Some(gas);
-        chain.simulate(&request, value, number)
-    };
-    let first = run(most)?;
-    if let CallOutcome::Reverted(data) = first.outcome {
-        return Err(reverted(data));
+    let (request, value) = call_request(&request);
+    match chain.estimate_at(request, value, number)? {
+        Estimate::Gas(gas) => Ok(json!(U64::from(gas))),
+        Estimate::Reverted(data) => Err(reverted(data)),
     }
-    let enough_gas = |ran: Result<Simulated, ChainError>| {
-        // A limit below the intrinsic cost is refused as invalid.
-        ran.is_ok_and(|done| matches!(done.outcome, CallOutcome::Returned(_)))
-    };
-    let used = first.gas_used.min(most);
-    if enough_gas(run(used)) {
-        return Ok(json!(U64::from(used)));
-    }
-    // What is refunded must still be carried, and a call gives only 63/64 of what is left, so more is needed.
-    let (mut failing, mut enough) = (used, most);
-    while enough - failing > 1 + enough / 64 {
-        let middle = failing + (enough - failing) / 2;
-        if enough_gas(run(middle)) {
-            enough = middle;
-        } else {
-            failing = middle;
-        }
-    }
-    Ok(json!(U64::from(enough)))
 }
 
 fn block(chain: &EmbeddedChain, mut params: Params) -> Result<Value, RpcError> {

@@ -38,6 +38,8 @@ pub enum ProblemKind {
     Internal,
     /// The server has no room for the request now.
     Overloaded,
+    /// Nothing is signed on the ledger until a person looks.
+    LedgerHalted,
 }
 
 /// What may be wrong with one field. The text is the wire's `code`.
@@ -140,6 +142,7 @@ impl ProblemKind {
             }
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something failed inside"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server has no room now"),
+            Self::LedgerHalted => (StatusCode::SERVICE_UNAVAILABLE, "ledger_halted", "Ledger work is halted"),
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use domain::campaign::{CampaignTerms, Rule};
 use domain::country::Country;
 use domain::credit::{Credit, CreditState};
 use domain::document::{ContentCheck, SignedDocumentType};
-use domain::ids::{CampaignId, CreditId, DocumentId, InvestmentId, InvestorId, OrganisationId, ProductId, WalletId};
+use domain::ids::{CampaignId, CreditId, DocumentId, HolderId, InvestmentId, InvestorId, OrganisationId, ProductId, WalletId};
 use domain::instant::Instant;
 use domain::money::{Currency, Percent, Price};
 use domain::product::{AssetCode, Product, Token};
@@ -18,10 +18,14 @@ use domain::units::Units;
 use ledger::contract::total_supply;
 use ledger::embedded::{BASE_FEE_PER_GAS_WEI, GenesisConfig, TRANSACTION_GAS_LIMIT};
 use ledger::fake::FakeChain;
-use ledger::transaction::{Fees, LocalSigner, RecoverableSignature, Signer, SignerError};
-use ledger::{Address, Answer, At, BlockRef, CallOutcome, CallRequest, Chain, Log, LogFilter, Receipt, TxHash};
+use ledger::transaction::{DeviceSignature, Fees, LocalSigner, Signer, SignerError};
+use ledger::{
+    Address, Answer, At, BlockRef, CallOutcome, CallRequest, Chain, ChainIdentity, Estimate, FeeMarket, Log, LogFilter, Receipt,
+    TxHash,
+};
 use server::jobs::{LedgerFault, LedgerParts, LedgerPolicy, LedgerWork};
 use server::keyring::KeyUse;
+use server::meters::LedgerMeters;
 use server::operations::campaign::CreateCampaign;
 use server::operations::credit::OrderCredit;
 use server::operations::document::StoreDocument;
@@ -40,6 +44,10 @@ use crate::world::database_of;
 
 /// Seconds that a signed batch may run.
 pub const VALIDITY_S: i64 = 600;
+/// How long a worker without a sign of life keeps the lane from others.
+pub const LEASE: Duration = Duration::from_millis(300);
+/// The holder that the bench's own worker is, however often it is restarted.
+const OWN: HolderId = HolderId::new(Uuid::from_u128(1));
 /// Rounds in which everything ends that can end.
 const ROUNDS_MAX: usize = 40;
 
@@ -58,6 +66,8 @@ pub struct Watched {
 pub struct Device {
     key: LocalSigner,
     away: Mutex<VecDeque<()>>,
+    /// Says that it was asked, and waits until it is told to go on, once.
+    pause: Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
 }
 
 pub struct Bench {
@@ -87,9 +97,9 @@ impl Bench {
         let fake = FakeChain::new(&genesis(&key, u64::try_from(now.seconds_floor()).unwrap()), finality_blocks);
         let (archive, unstored) = (office.archive.clone(), AtomicUsize::new(0));
         let chain = Arc::new(Watched { fake, archive, sent: Mutex::default(), unstored });
-        let device = Arc::new(Device { key, away: Mutex::default() });
+        let device = Arc::new(Device { key, away: Mutex::default(), pause: Mutex::default() });
         let inhabitants = office.desk.run(SettleSandbox, now).await.unwrap();
-        let work = worker(&office, &chain, &device);
+        let work = worker(&office, &chain, &device, OWN);
         let mut bench = Self { office, chain, device, work, inhabitants, documents: Vec::new(), _folder: folder };
         for document_type in SignedDocumentType::ALL {
             let document_id = bench.document(document_type.code()).await;
@@ -105,12 +115,17 @@ impl Bench {
         let fake = FakeChain::new(&GenesisConfig { chain_id: genesis.chain_id + 1, ..genesis }, 1);
         let archive = self.office.archive.clone();
         let chain = Arc::new(Watched { fake, archive, sent: Mutex::default(), unstored: AtomicUsize::new(0) });
-        (worker(&self.office, &chain, &self.device), chain)
+        (worker(&self.office, &chain, &self.device, OWN), chain)
+    }
+
+    /// A worker of another process, on the same chain with the same key.
+    pub fn other_worker(&self, number: u128, device: &Arc<Device>) -> LedgerWork {
+        worker(&self.office, &self.chain, device, HolderId::new(Uuid::from_u128(number)))
     }
 
     /// The worker is gone with all it knew; another one takes over.
     pub fn restart_worker(&mut self) {
-        self.work = worker(&self.office, &self.chain, &self.device);
+        self.work = worker(&self.office, &self.chain, &self.device, OWN);
     }
 
     /// One look of the worker, then one block.
@@ -273,7 +288,7 @@ impl Bench {
     }
 }
 
-fn worker(office: &Office, chain: &Arc<Watched>, device: &Arc<Device>) -> LedgerWork {
+fn worker(office: &Office, chain: &Arc<Watched>, device: &Arc<Device>, holder: HolderId) -> LedgerWork {
     let max_fee_per_gas_wei = u128::from(BASE_FEE_PER_GAS_WEI) * 2;
     LedgerWork::new(LedgerParts {
         desk: office.desk.clone(),
@@ -281,19 +296,32 @@ fn worker(office: &Office, chain: &Arc<Watched>, device: &Arc<Device>) -> Ledger
         chain: chain.clone(),
         signer: device.clone(),
         clock: office.clock.clone(),
+        holder,
         policy: LedgerPolicy {
             validity_s: VALIDITY_S,
             fees: Fees { max_fee_per_gas_wei, max_priority_fee_per_gas_wei: 0 },
             transaction_gas_max: TRANSACTION_GAS_LIMIT,
             open_max: 16,
+            lease: LEASE,
             look_every: Duration::from_secs(1),
         },
+        meters: LedgerMeters::silent(),
         sent: Arc::new(Notify::new()),
         block: Arc::new(Notify::new()),
+        standing: office.standing.clone(),
     })
 }
 
 impl Device {
+    /// A device with the registrar's key that stands still at its first signature. Gives who hears of that, and what lets
+    /// it go on.
+    pub fn that_stands_still(office: &Office) -> (Self, (mpsc::Receiver<()>, mpsc::Sender<()>)) {
+        let key = LocalSigner::new(office.keyring.derive(KeyUse::EmbeddedLedger)).unwrap();
+        let ((asked, hears), (lets, told)) = (mpsc::channel(), mpsc::channel());
+        let pause = Mutex::new(Some((asked, told)));
+        (Self { key, away: Mutex::default(), pause }, (hears, lets))
+    }
+
     /// Gives no signature the next times.
     pub fn leave(&self, times: usize) {
         self.away.lock().unwrap().extend(std::iter::repeat_n((), times));
@@ -305,7 +333,11 @@ impl Signer for Device {
         self.key.address()
     }
 
-    fn sign_digest(&self, digest: [u8; 32]) -> Result<RecoverableSignature, SignerError> {
+    fn sign_digest(&self, digest: [u8; 32]) -> Result<DeviceSignature, SignerError> {
+        if let Some((asked, told)) = self.pause.lock().unwrap().take() {
+            asked.send(()).unwrap();
+            told.recv().unwrap();
+        }
         match self.away.lock().unwrap().pop_front() {
             Some(()) => Err(SignerError::Unavailable("away".to_owned())),
             None => self.key.sign_digest(digest),
@@ -357,5 +389,25 @@ impl Chain for Watched {
 
     fn balance(&self, address: Address, at: At) -> Answer<'_, u128> {
         self.fake.balance(address, at)
+    }
+
+    fn identity(&self) -> Answer<'_, ChainIdentity> {
+        self.fake.identity()
+    }
+
+    fn block_at(&self, number: u64) -> Answer<'_, Option<BlockRef>> {
+        self.fake.block_at(number)
+    }
+
+    fn pending_nonce(&self, address: Address) -> Answer<'_, u64> {
+        self.fake.pending_nonce(address)
+    }
+
+    fn estimate_gas(&self, request: CallRequest) -> Answer<'_, Estimate> {
+        self.fake.estimate_gas(request)
+    }
+
+    fn fee_market(&self, tip_percentile: u8) -> Answer<'_, FeeMarket> {
+        self.fake.fee_market(tip_percentile)
     }
 }

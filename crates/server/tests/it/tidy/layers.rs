@@ -80,8 +80,13 @@ const DESK: Wall = Wall {
 const WALLS: [Wall; 9] = [DOMAIN, STORE, LEDGER, SERVER, HTTP, STUDIO, JOBS, OPERATIONS, DESK];
 
 /// The files that put the program together, and so may name its front.
-const COMPOSITION_ROOT: [&str; 4] =
-    ["crates/server/src/command.rs", "crates/server/src/lib.rs", "crates/server/src/main.rs", "crates/server/src/program.rs"];
+const COMPOSITION_ROOT: [&str; 5] = [
+    "crates/server/src/command.rs",
+    "crates/server/src/lib.rs",
+    "crates/server/src/main.rs",
+    "crates/server/src/program.rs",
+    "crates/server/src/program/settings.rs",
+];
 const HTTP_ROOM: &str = "crates/server/src/http";
 const SQL_PHRASES: [&str; 9] = [
     "SELECT ",

@@ -1,20 +1,20 @@
 //! Writing what a batch changed: one statement a table, tables in the order in which they refer to each other, all sent
-//! at once.
+//! at once, the COMMIT with them.
 
 use std::collections::BTreeMap;
 
-use deadpool_postgres::Object;
 use domain::ids::InvestorId;
 use domain::investment::Investment;
 use domain::investor::Investor;
 
-use super::super::cells::ColumnCells;
-use super::super::pipeline::{Pipeline, Slot};
-use super::sets::{ColumnTypes, RowSet, boxed};
+use super::super::cells::{ColumnCells, Parameter};
+use super::super::pipeline::{BoxedParameter, Pipeline};
+use super::sets::{RowSet, boxed};
 use crate::book::{Book, Table, Versioned};
 use crate::changes;
 use crate::day::Kind;
 use crate::error::StoreError;
+use crate::reader::Value;
 use crate::record::Record;
 use crate::rows::{Cell, Encode, NewEntry};
 
@@ -42,17 +42,17 @@ const INSERT_INVESTMENT_COUNT: &str = "INSERT INTO investment_count (platform_id
 const MOVE_HEAD: &str = "UPDATE journal_head SET sequence = new.sequence, hash = new.hash
     FROM UNNEST($1::bigint[], $2::bytea[], $3::bigint[]) AS new (sequence, hash, loaded)
     WHERE journal_head.sequence = new.loaded";
+const COMMIT: &str = "COMMIT";
 
-/// The statements of one batch, and how many rows some of them must change.
-struct Writing<'t> {
-    types: &'t ColumnTypes,
+/// The statements of one batch.
+#[derive(Default)]
+struct Writing {
     pipeline: Pipeline,
-    guarded: Vec<(&'static str, Slot, u64)>,
 }
 
-/// Writes the changed rows and the record into the open database transaction.
-pub(super) async fn write(connection: &Object, types: &ColumnTypes, book: &Book, record: &Record) -> Result<(), StoreError> {
-    let mut writing = Writing { types, pipeline: Pipeline::default(), guarded: Vec::new() };
+/// What writes the changed rows and the record in the open database transaction, and commits it.
+pub(super) fn statements(book: &Book, record: &Record) -> Result<Pipeline, StoreError> {
+    let mut writing = Writing::default();
     writing.insert_rows(&book.organisations)?;
     writing.upsert_rows(&book.clients)?;
     writing.insert_rows(&book.issuers)?;
@@ -72,6 +72,7 @@ pub(super) async fn write(connection: &Object, types: &ColumnTypes, book: &Book,
     writing.count_investments(&book.investments)?;
     writing.write_rows(&book.credits)?;
     writing.write_rows(&book.signers)?;
+    writing.write_rows(&book.leases)?;
     writing.write_rows(&book.ledger_transactions)?;
     writing.write_rows(&book.instructions)?;
     writing.insert("attempt", record.attempts.iter())?;
@@ -84,25 +85,19 @@ pub(super) async fn write(connection: &Object, types: &ColumnTypes, book: &Book,
     let batch = ColumnCells::of_ids([record.batch_id.uuid()])?;
     let sql = format!("INSERT INTO {} (id) SELECT * FROM UNNEST($1::uuid[])", Kind::Batch.table(record.day));
     writing.pipeline.ask("batch", sql, boxed([batch]));
-    let Writing { pipeline, guarded, .. } = writing;
-    let answers = pipeline.execute(connection).await?;
-    for (table, slot, rows) in guarded {
-        if answers.changed(slot) != rows {
-            return Err(StoreError::Conflict(table));
-        }
-    }
-    Ok(())
+    writing.pipeline.ask("database", COMMIT, Vec::new());
+    Ok(writing.pipeline)
 }
 
-impl Writing<'_> {
+impl Writing {
     /// New rows, into their table or one made like it.
     fn insert<'r, V: Encode + 'r>(&mut self, into: &str, rows: impl Iterator<Item = &'r V>) -> Result<(), StoreError> {
         let mut set = RowSet::of::<V>();
         for row in rows {
             set.push(row)?;
         }
-        if set.len() > 0 {
-            let (sql, parameters) = set.insert(self.types, into)?;
+        if !set.is_empty() {
+            let (sql, parameters) = set.insert(into);
             self.pipeline.ask(V::COLUMNS.table, sql, parameters);
         }
         Ok(())
@@ -121,8 +116,8 @@ impl Writing<'_> {
             changes::require_same_identity(&change)?;
             set.push(change.row)?;
         }
-        if set.len() > 0 {
-            let (sql, parameters) = set.upsert(self.types)?;
+        if !set.is_empty() {
+            let (sql, parameters) = set.upsert();
             self.pipeline.ask(V::COLUMNS.table, sql, parameters);
         }
         Ok(())
@@ -132,20 +127,25 @@ impl Writing<'_> {
     fn write_rows<K: Ord + Copy, V: Encode + Versioned + Clone>(&mut self, rows: &Table<K, V>) -> Result<(), StoreError> {
         let table = V::COLUMNS.table;
         self.insert(table, rows.changes().map(|change| change.row).filter(|row| row.version() == 0))?;
-        let (mut set, mut loaded) = (RowSet::of::<V>(), ColumnCells::default());
+        let mut set = RowSet::of::<V>();
         for change in rows.changes().filter(|change| change.row.version() != 0) {
             changes::require_same_identity(&change)?;
             set.push(change.row)?;
-            // A version that does not fit has no row either.
-            loaded.push(Cell::Number(i64::try_from(change.row.version()).unwrap_or(-1)))?;
         }
         let changed = set.len();
         if changed > 0 {
-            let (sql, parameters) = set.update(self.types, loaded)?;
-            let slot = self.pipeline.ask(table, sql, parameters);
-            self.guarded.push((table, slot, changed));
+            let (sql, parameters) = set.update();
+            self.change(table, &sql, parameters, changed);
         }
         Ok(())
+    }
+
+    /// A statement that must find so many rows.
+    fn change(&mut self, table: &'static str, sql: &str, mut parameters: Vec<BoxedParameter>, rows: i64) {
+        parameters.push(Box::new(Parameter(Value::from(rows))));
+        let place = parameters.len();
+        let sql = format!("WITH changed_rows AS ({sql} RETURNING 1) SELECT require_rows(count(*), ${place}) FROM changed_rows");
+        self.pipeline.ask(table, sql, parameters);
     }
 
     fn write_sealed<'r>(
@@ -210,8 +210,7 @@ impl Writing<'_> {
         sequence.push(Cell::Number(number(entry.sequence)?))?;
         hashes.push(Cell::Bytes(hash))?;
         loaded.push(Cell::Number(number(book.journal_head.sequence)?))?;
-        let slot = self.pipeline.ask("journal", MOVE_HEAD, boxed(columns));
-        self.guarded.push(("journal", slot, 1));
+        self.change("journal", MOVE_HEAD, boxed(columns), 1);
         Ok(())
     }
 

@@ -42,15 +42,19 @@ pub(super) fn write(connection: &Connection, book: &Book, record: &Record) -> Re
     write_sealed(connection, "investor_person", SET_PERSON, &record.persons)?;
     insert_rows(connection, &book.wallets)?;
     insert_rows(connection, &book.documents)?;
-    write_rows(connection, &book.investments)?;
-    insert_all(connection, &changes::attached(&book.investments)?)?;
+    insert_new(connection, &book.investments)?;
+    insert_all(connection, changes::attached(&book.investments)?.iter())?;
     count_investments(connection, &book.investments)?;
     write_rows(connection, &book.credits)?;
+    // An investment refers to its newest credit. Changed before it, every new credit would make SQLite look through all
+    // investments for the one that waits for it.
+    update_changed(connection, &book.investments)?;
     write_rows(connection, &book.signers)?;
+    write_rows(connection, &book.leases)?;
     write_rows(connection, &book.ledger_transactions)?;
     write_rows(connection, &book.instructions)?;
-    insert_all(connection, &record.attempts)?;
-    insert_all(connection, &changes::chained(book, record)?)?;
+    insert_all(connection, record.attempts.iter())?;
+    insert_all(connection, changes::chained(book, record)?.iter())?;
     insert_answers(connection, record)?;
     for setting in &record.settings {
         execute(connection, "setting", SET_SETTING, (setting.name, &setting.value))?;
@@ -66,13 +70,22 @@ fn write_rows<K: Ord + Copy, V: Encode + SqliteTable + Versioned + Clone>(
     connection: &Connection,
     rows: &Table<K, V>,
 ) -> Result<(), StoreError> {
-    for change in rows.changes() {
-        match change.row.version() {
-            0 => insert(connection, change.row)?,
-            version => update(connection, &change, version)?,
-        }
-    }
-    Ok(())
+    insert_new(connection, rows)?;
+    update_changed(connection, rows)
+}
+
+fn insert_new<K: Ord + Copy, V: Encode + SqliteTable + Versioned + Clone>(
+    connection: &Connection,
+    rows: &Table<K, V>,
+) -> Result<(), StoreError> {
+    insert_all(connection, rows.changes().map(|change| change.row).filter(|row| row.version() == 0))
+}
+
+fn update_changed<K: Ord + Copy, V: Encode + SqliteTable + Versioned + Clone>(
+    connection: &Connection,
+    rows: &Table<K, V>,
+) -> Result<(), StoreError> {
+    rows.changes().filter(|change| change.row.version() != 0).try_for_each(|change| update(connection, &change))
 }
 
 /// Rows that are never changed.
@@ -81,7 +94,7 @@ fn insert_rows<K: Ord + Copy, V: Encode + SqliteTable + Clone>(
     rows: &Table<K, V>,
 ) -> Result<(), StoreError> {
     changes::require_new(rows)?;
-    rows.changes().try_for_each(|change| insert(connection, change.row))
+    insert_all(connection, rows.changes().map(|change| change.row))
 }
 
 /// Rows without a version that are changed: the last writer wins.
@@ -89,33 +102,37 @@ fn upsert_rows<K: Ord + Copy, V: Encode + SqliteTable + Clone>(
     connection: &Connection,
     rows: &Table<K, V>,
 ) -> Result<(), StoreError> {
-    for change in rows.changes() {
-        changes::require_same_identity(&change)?;
-        write_row(connection, &V::statements().upsert, change.row)?;
+    rows.changes().try_for_each(|change| changes::require_same_identity(&change))?;
+    write_all(connection, &V::statements().upsert, rows.changes().map(|change| change.row))
+}
+
+fn insert_all<'v, V: Encode + SqliteTable + 'v>(
+    connection: &Connection,
+    rows: impl Iterator<Item = &'v V>,
+) -> Result<(), StoreError> {
+    write_all(connection, &V::statements().insert, rows)
+}
+
+/// Runs one statement for every row; without rows it is not even looked up.
+fn write_all<'v, V: Encode + 'v>(
+    connection: &Connection,
+    sql: &str,
+    rows: impl Iterator<Item = &'v V>,
+) -> Result<(), StoreError> {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return Ok(());
     }
-    Ok(())
+    let mut statement = connection.prepare_cached(sql).map_err(|error| of_table(V::COLUMNS.table, &error))?;
+    rows.try_for_each(|row| run(&mut statement, row).map(drop))
 }
 
-fn insert_all<V: Encode + SqliteTable>(connection: &Connection, rows: &[V]) -> Result<(), StoreError> {
-    rows.iter().try_for_each(|row| insert(connection, row))
-}
-
-fn insert<V: Encode + SqliteTable>(connection: &Connection, row: &V) -> Result<(), StoreError> {
-    write_row(connection, &V::statements().insert, row)
-}
-
-fn write_row<V: Encode>(connection: &Connection, sql: &str, row: &V) -> Result<(), StoreError> {
-    let table = V::COLUMNS.table;
-    let mut statement = connection.prepare_cached(sql).map_err(|error| of_table(table, &error))?;
-    run(&mut statement, row).map(drop)
-}
-
-fn update<V: Encode + SqliteTable>(connection: &Connection, change: &Change<'_, V>, version: u64) -> Result<(), StoreError> {
+fn update<V: Encode + SqliteTable + Versioned>(connection: &Connection, change: &Change<'_, V>) -> Result<(), StoreError> {
     changes::require_same_identity(change)?;
     let columns = V::COLUMNS;
     let mut statement = connection.prepare_cached(&V::statements().update).map_err(|error| of_table(columns.table, &error))?;
     // A version that does not fit has no row either.
-    let version = i64::try_from(version).unwrap_or(-1);
+    let version = i64::try_from(change.row.version()).unwrap_or(-1);
     statement.raw_bind_parameter(columns.len() + 1, version).map_err(|error| of_table(columns.table, &error))?;
     match run(&mut statement, change.row)? {
         0 => Err(StoreError::Conflict(columns.table)),
@@ -162,9 +179,8 @@ fn insert_answers(connection: &Connection, record: &Record) -> Result<(), StoreE
     if record.answers.is_empty() {
         return Ok(());
     }
-    let sql = day_tables::insert_answer(record.day);
     // In the order of their key, which is random: neighbours share pages of the index.
     let mut answers: Vec<_> = record.answers.iter().collect();
     answers.sort_by(|left, right| left.0.cmp(&right.0));
-    answers.into_iter().try_for_each(|answer| write_row(connection, &sql, answer))
+    write_all(connection, &day_tables::insert_answer(record.day), answers.into_iter())
 }

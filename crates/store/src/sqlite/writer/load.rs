@@ -10,7 +10,9 @@ use domain::ids::{
     CampaignId, ClientId, CreditId, DocumentId, InstructionId, InvestmentId, InvestorId, IssuerId, LedgerTransactionId,
     OrganisationId, ProductId, WalletId,
 };
+use domain::instant::Instant;
 use domain::investment::{Investment, Status};
+use domain::lease::Lease;
 use domain::wallet::EvmAddress;
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -25,6 +27,9 @@ use crate::rows::Decode;
 
 /// The signed documents of an investment, in order of attachment.
 const SIGNED_DOCUMENTS: &str = " WHERE investment_id = ?1 ORDER BY position";
+
+/// The time of the engine: that of the machine, because one process holds the database. In microseconds.
+const ENGINE_NOW: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000";
 
 /// A key of one column.
 trait Key: Ord + Copy {
@@ -81,7 +86,9 @@ pub(super) fn load(connection: &Connection, wanted: &Wanted) -> Result<Book, Sto
     load_table(connection, &wanted.issuers, &mut book.issuers)?;
     load_table(connection, &wanted.documents, &mut book.documents)?;
     load_table(connection, &wanted.ledger_transactions, &mut book.ledger_transactions)?;
+    load_table(connection, &wanted.claimed_instructions, &mut book.instructions)?;
     load_table(connection, &wanted.signers, &mut book.signers)?;
+    load_leases(connection, wanted, &mut book)?;
     load_listings(connection, wanted, &mut book)?;
     load_taken(connection, wanted, &mut book)?;
     load_answers(connection, wanted, &mut book)?;
@@ -206,14 +213,32 @@ fn load_taken(connection: &Connection, wanted: &Wanted, book: &mut Book) -> Resu
     Ok(())
 }
 
+fn load_leases(connection: &Connection, wanted: &Wanted, book: &mut Book) -> Result<(), StoreError> {
+    if wanted.lanes.is_empty() {
+        return Ok(());
+    }
+    for lane in &wanted.lanes {
+        if let Some(lease) = first(connection, &Lease::statements().select_by_key, [lane.code()])? {
+            book.leases.loaded(*lane, lease);
+        }
+    }
+    book.engine_now = value(connection, "lease", ENGINE_NOW, [])?.map(Instant::from_micros);
+    Ok(())
+}
+
 fn load_answers(connection: &Connection, wanted: &Wanted, book: &mut Book) -> Result<(), StoreError> {
     if wanted.answers.is_empty() {
         return Ok(());
     }
-    let lookups = day_tables::answer_lookups(connection, wanted.answers_day)?;
-    for key in &wanted.answers {
-        if let Some(answer) = day_tables::answer(connection, key, &lookups)? {
-            book.answers.insert(key.clone(), answer);
+    // The newest day first: an answer that was given again today hides yesterday's.
+    for sql in day_tables::answer_lookups(connection, wanted.answers_day)? {
+        let mut statement = connection.prepare_cached(&sql).map_err(|error| of_table("answer", &error))?;
+        for key in &wanted.answers {
+            if !book.answers.contains_key(key)
+                && let Some(answer) = day_tables::answer(&mut statement, key)?
+            {
+                book.answers.insert(key.clone(), answer);
+            }
         }
     }
     Ok(())

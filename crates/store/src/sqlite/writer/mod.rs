@@ -1,5 +1,6 @@
 //! The writer: what the desk loads, decides on, and commits.
 
+mod checkpoint;
 mod commit;
 mod load;
 
@@ -7,7 +8,9 @@ use std::path::Path;
 
 use domain::ids::BatchId;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
+use self::checkpoint::Checkpointer;
 use super::connection::wal_bytes;
 use super::day_tables;
 use super::failure::failure;
@@ -16,10 +19,17 @@ use crate::book::{Book, Wanted};
 use crate::error::StoreError;
 use crate::record::Record;
 
-/// Commits between two looks at the write-ahead log.
+/// Commits between two copies of the write-ahead log into the database: under load some two thousand pages.
+const COMMITS_BETWEEN_CHECKPOINTS: u32 = 64;
+/// Commits between two looks at the length of the write-ahead log.
 const COMMITS_BETWEEN_LOOKS: u32 = 256;
 /// A write-ahead log of this length is a reader's fault: while one stays at an old state, nothing can be cut off.
 const WAL_BYTES_ALARMING: u64 = 256 * 1024 * 1024;
+/// From this length on nothing is written until the log has been copied into the database: a reader that never finishes
+/// costs writes and an alarm, not the whole disk.
+const WAL_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Copies as much as readers allow, without waiting for them; says whether somebody else copies, how many pages there are, and how many are copied.
+const COPY_LOG: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 
 /// One connection that writes. Its futures do their work on the spot and never wait for another task, so it belongs on
 /// a thread of its own.
@@ -29,11 +39,24 @@ pub struct SqliteWriter {
     /// The day whose tables are known to exist.
     day_begun: Option<i64>,
     commits: u32,
+    checkpointer: Checkpointer,
+    /// How long the log may become, and whether it was longer when it was last looked at.
+    log_bytes_max: u64,
+    is_log_full: bool,
 }
 
 impl SqliteWriter {
-    pub(super) const fn new(connection: Connection) -> Self {
-        Self { connection, day_begun: None, commits: 0 }
+    /// A writer on one connection; the other is for copying the write-ahead log back.
+    pub(super) fn new(connection: Connection, beside: Connection) -> Result<Self, StoreError> {
+        let checkpointer = Checkpointer::start(beside)?;
+        Ok(Self { connection, day_begun: None, commits: 0, checkpointer, log_bytes_max: WAL_BYTES_MAX, is_log_full: false })
+    }
+
+    /// Another limit of the log's length, for tests; it is looked at with the next commit.
+    #[cfg(test)]
+    pub(crate) const fn limit_log(&mut self, bytes_max: u64) {
+        self.log_bytes_max = bytes_max;
+        self.commits = COMMITS_BETWEEN_LOOKS - 1;
     }
 
     /// The connection, for tests that look behind the writer.
@@ -47,9 +70,20 @@ impl SqliteWriter {
         statement.execute([]).map(drop).map_err(|error| failure(&error))
     }
 
-    fn load_now(&self, wanted: &Wanted) -> Result<Book, StoreError> {
+    /// Looks whether the readers have let go of a log that had become too long.
+    fn shorten_log(&mut self) -> Result<(), StoreError> {
+        let copied = self.connection.query_row(COPY_LOG, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let (is_busy, pages, copied): (bool, i64, i64) = copied.map_err(|error| failure(&error))?;
+        self.is_log_full = is_busy || copied < pages;
+        if self.is_log_full { Err(StoreError::Full) } else { Ok(()) }
+    }
+
+    fn load_now(&mut self, wanted: &Wanted) -> Result<Book, StoreError> {
         if !self.connection.is_autocommit() {
             return Err(StoreError::Engine("the database transaction before was not ended".to_owned()));
+        }
+        if self.is_log_full {
+            self.shorten_log()?;
         }
         self.run("BEGIN IMMEDIATE")?;
         load::load(&self.connection, wanted)
@@ -71,12 +105,26 @@ impl SqliteWriter {
 
     fn look_at_log(&mut self) {
         self.commits = self.commits.wrapping_add(1);
+        if self.commits.is_multiple_of(COMMITS_BETWEEN_CHECKPOINTS) {
+            self.checkpointer.ring();
+        }
         if !self.commits.is_multiple_of(COMMITS_BETWEEN_LOOKS) {
             return;
         }
         let bytes = self.connection.path().map_or(0, |path| wal_bytes(Path::new(path)));
-        if bytes >= WAL_BYTES_ALARMING {
+        self.is_log_full = bytes >= self.log_bytes_max;
+        if self.is_log_full {
+            tracing::error!(bytes, "the write-ahead log is too long: nothing is written until a reader finishes");
+        } else if bytes >= WAL_BYTES_ALARMING {
             tracing::warn!(bytes, "the write-ahead log grows: a reader does not finish");
+        }
+    }
+
+    /// After a failed sync only the next opening, which reads the log from the disk, can say what was committed: closing
+    /// must not copy the log into the database.
+    fn leave_as_it_is(&self) {
+        if let Err(error) = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+            tracing::error!(%error, "closing the database cannot be kept from writing");
         }
     }
 
@@ -104,8 +152,10 @@ impl Writer for SqliteWriter {
 
     async fn commit(&mut self, book: &Book, record: &Record) -> Result<(), StoreError> {
         let committed = self.commit_now(book, record);
-        if committed.is_err() {
-            self.rollback_now();
+        match &committed {
+            Ok(()) => {}
+            Err(StoreError::Disk(_)) => self.leave_as_it_is(),
+            Err(_) => self.rollback_now(),
         }
         committed
     }
