@@ -133,7 +133,11 @@ async fn t02_foreign_ids_in_a_body_and_own_objects_that_do_not_belong_together_a
     let head = world.running.office.archive.journal_head().unwrap();
     let mut nested = 0;
     for operation in guarded().into_iter().filter(|operation| operation.path_ids.len() > 1) {
-        let payload = if operation.is_mutating() { Payload::Json(json!({"is_campaign_active": false})) } else { Payload::Empty };
+        let payload = match operation.id {
+            "create_quote" => Payload::Json(json!({"units": 1})),
+            _other if operation.is_mutating() => Payload::Json(json!({"is_campaign_active": false})),
+            _reading => Payload::Empty,
+        };
         let call = Call::new(&operation, payload, |name| one.id(name));
         for name in &operation.path_ids {
             let mixed = call.with_id(&Position::Path(name), &other.id(name));

@@ -30,6 +30,7 @@ mod model;
 mod oauth;
 mod openapi;
 mod overload;
+mod payable;
 mod privacy;
 mod process;
 mod raw;

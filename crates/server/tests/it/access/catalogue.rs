@@ -28,9 +28,11 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Whether it changes anything.
+    /// Whether it changes anything: then it takes an idempotency key.
     pub fn is_mutating(&self) -> bool {
-        self.method != Method::GET
+        let method = self.method.as_str().to_lowercase();
+        let operation = &DOCUMENT["paths"][format!("/api{}", self.template)][method];
+        parameters(operation).any(|parameter| parameter["name"] == "X-Idempotency-Key")
     }
 
     /// Whether it answers with a list in pages.

@@ -88,6 +88,10 @@ impl Side {
             ("product_id", product.id.to_string()),
             ("listing_id", listing_id.to_string()),
         ]);
+        let mut terms = product.terms.clone();
+        terms.asset_code = AssetCode::parse(&format!("U{serial}")).unwrap();
+        let unsold = office.desk.run(CreateProduct { organisation_id, issuer_id, terms }, now).await.unwrap();
+        self.ids.insert("unsold_product_id", unsold.id.to_string());
         let campaign_id = self.campaign(json!({})).await;
         self.ids.insert("campaign_id", campaign_id);
         let bytes = b"%PDF-1.4\n%%EOF\n".to_vec();
@@ -217,6 +221,16 @@ impl Side {
                 let campaign = self.campaign(json!({"allocation": 100})).await;
                 ("campaign_id", campaign, Payload::Json(json!({"is_campaign_active": false})))
             }
+            "change_product" => {
+                let interest = json!({
+                    "kind": "coupons", "interest_rate": format!("0.{serial:06}"), "day_count_convention": "30E_360",
+                    "interest_start_date": "2025-01-15", "maturity_date": "2030-01-15", "frequency": "annual", "schedule": {}
+                });
+                let nominal = json!({"amount": "100", "decimals": 2, "currency": "EUR"});
+                let body = json!({"interest": interest, "nominal_value": nominal});
+                ("product_id", self.id("unsold_product_id"), Payload::Json(body))
+            }
+            "create_quote" => ("", String::new(), Payload::Json(json!({"units": 3}))),
             reading if !operation.is_mutating() => ("", String::new(), {
                 assert!(!reading.is_empty());
                 Payload::Empty

@@ -95,6 +95,7 @@ fn other_bodies(operation: &Operation, call: &Call) -> Vec<(String, Call)> {
         "attach_signed_document" => json!({"document_type": "effecta_document"}),
         "create_campaign" => json!({"allocation": 101}),
         "change_campaign" => json!({"is_campaign_active": true}),
+        "change_product" => json!({"nominal_value": {"amount": "200", "decimals": 2, "currency": "EUR"}}),
         unknown => panic!("{unknown} changes something, and no other body for it is known here: add one"),
     };
     let Payload::Json(body) = &call.payload else { panic!("{} has a JSON body", operation.id) };

@@ -100,6 +100,7 @@ async fn refused(side: &Side, operation: &Operation) -> Option<(&'static str, Ca
         }
         "create_campaign" => ("product_total_exceeded", body(json!({"allocation": 1_000_001}))),
         "change_campaign" => ("campaign_immutable", body(json!({"name": "Another"}))),
+        "change_product" => ("product_terms_fixed", fresh.with_id(&fresh.positions()[0], &side.id("product_id"))),
         unknown => panic!("{unknown} changes something, and no refusal of it is known here: add one"),
     })
 }
