@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares day counts with QuantLib, an independent implementation.
 
-    day_counts.py FILE        FILE: what `cargo run -p domain --example day_counts -- SEED PAIRS` printed
+    day_counts.py FILE        FILE: what the example `day_counts` of the crate `server` printed, given a seed and a number
 
 Both sides are whole or exact numbers: days for the conventions with one denominator, and for Actual/Actual QuantLib's
 binary fraction, which must be the nearest to ours. Prints how many pairs of each convention agreed; the first difference

@@ -15,7 +15,7 @@ use ledger::embedded::{BASE_FEE_PER_GAS_WEI, CHAIN_ID_DEFAULT, EmbeddedChain, Ge
 use ledger::transaction::{Fees, LocalSigner, Signer, SignerError};
 use ledger::{Address, Chain};
 use store::sqlite::ProcessLock;
-use store::{Database, Place, Reader, StoreError, Upkeep};
+use store::{Database, Reader, StoreError, Upkeep};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -38,7 +38,7 @@ use crate::operations::document::FindDocuments;
 use crate::operations::sandbox::{INHABITANTS_SETTING, Inhabitants, SettleSandbox};
 use crate::standing::Standing;
 
-pub use self::settings::Settings;
+pub use self::settings::{Settings, documents_path, place};
 
 /// Wei the embedded ledger's registrar starts with: more than any number of batches costs.
 const REGISTRAR_WEI: u128 = 1_000_000_000_000_000_000_000_000_000;
@@ -50,12 +50,6 @@ pub const LEASE_DEFAULT_MS: u64 = 15_000;
 const READERS: usize = 4;
 /// How long the sandbox waits for its token contract before it gives up, in steps of ten milliseconds.
 const TOKEN_WAIT_STEPS: u32 = 3_000;
-
-/// Where documents' bytes lie: in a folder of their own where one is named, else in the data folder.
-#[must_use]
-pub fn documents_path(data: &Path, documents: Option<&Path>) -> PathBuf {
-    documents.map_or_else(|| data.join("documents"), Path::to_owned)
-}
 
 /// Why the program does not start.
 #[derive(Debug, thiserror::Error)]
@@ -286,15 +280,6 @@ impl Running {
         if closed.is_err() {
             tracing::error!("the desk did not stop in order");
         }
-    }
-}
-
-/// Where the database of a data folder is.
-#[must_use]
-pub fn place(data: &Path, database: Option<&str>) -> Place {
-    match database {
-        Some(url) => Place::Server(url.to_owned()),
-        None => Place::Folder(data.to_owned()),
     }
 }
 

@@ -52,7 +52,8 @@ fn bounds(coupons: &Coupons) -> Vec<String> {
 #[test]
 fn schedules_are_rolled_from_the_end_without_the_stub() {
     use Frequency::{Annual, Monthly, Quarterly, SemiAnnual};
-    let rows: [(&str, &str, Frequency, bool, Stub, &[&str]); 11] = [
+    type Row = (&'static str, &'static str, Frequency, bool, Stub, &'static [&'static str]);
+    let rows: [Row; 11] = [
         ("2025-01-15", "2026-01-15", SemiAnnual, false, Stub::None, &["2025-01-15", "2025-07-15", "2026-01-15"]),
         ("2025-03-01", "2026-01-15", SemiAnnual, false, Stub::ShortFirst, &["2025-03-01", "2025-07-15", "2026-01-15"]),
         ("2025-03-01", "2026-01-15", SemiAnnual, false, Stub::LongFirst, &["2025-03-01", "2026-01-15"]),

@@ -88,7 +88,7 @@ pub struct ListedPeriodView {
 #[derive(Debug, ToSchema)]
 pub struct InterestStatement {
     /// `coupons` or `zero_coupon`.
-    #[schema(example = "coupons", pattern = "^(coupons|zero_coupon)$")]
+    #[schema(example = "zero_coupon", pattern = "^(coupons|zero_coupon)$")]
     pub kind: String,
     /// When the nominal is paid back.
     #[schema(format = Date, example = "2030-01-15")]
@@ -100,8 +100,11 @@ pub struct InterestStatement {
     #[schema(nullable = false, pattern = "^(per_year|per_period)$", example = "per_year")]
     pub rate_basis: Option<String>,
     /// How days are counted.
-    #[schema(nullable = false, example = "30E_360",
-        pattern = "^(30E_360|30E_360_ISDA|30_360_BOND|30_360_US|ACT_360|ACT_365F|ACT_ACT_ISDA|ACT_ACT_ICMA)$")]
+    #[schema(
+        nullable = false,
+        example = "30E_360",
+        pattern = "^(30E_360|30E_360_ISDA|30_360_BOND|30_360_US|ACT_360|ACT_365F|ACT_ACT_ISDA|ACT_ACT_ICMA)$"
+    )]
     pub day_count_convention: Option<String>,
     /// The first day that bears interest.
     #[schema(nullable = false, format = Date, example = "2025-01-15")]
@@ -225,6 +228,8 @@ pub fn interest(json: &Json) -> Result<Interest, Faults> {
     let maturity = fields.required("maturity_date", date);
     match kind {
         None => {
+            // What else may stand there depends on the kind.
+            let anything = |_: &Json| Ok::<(), FieldFault>(());
             let _ = fields.unread_names().into_iter().map(|name| fields.optional(name, anything)).count();
             fields.finish_with(|| None)
         }
@@ -256,6 +261,7 @@ pub fn interest(json: &Json) -> Result<Interest, Faults> {
 /// Either the way in which periods are generated, or their list.
 fn read_periods(fields: &mut Fields<'_>, frequency: Option<Frequency>) -> Option<Periods> {
     if fields.has("schedule") && fields.has("interest_periods") {
+        let anything = |_: &Json| Ok::<(), FieldFault>(());
         let _ = (fields.optional("schedule", anything), fields.optional("interest_periods", anything));
         fields.fault("interest_periods", FieldFault::invalid("must not stand beside schedule"));
         return None;
@@ -282,9 +288,7 @@ fn listed_period(json: &Json) -> Result<ListedPeriod, Faults> {
     let payment = fields.optional("payment_date", date);
     let rate = fields.optional("interest_rate", parsed(Percent::parse));
     let notional = fields.optional("notional_periods", list(NOTIONAL_MAX, notional_period));
-    fields.finish_with(|| {
-        Some(ListedPeriod { start: start?, end: end?, payment, rate, notional: notional.unwrap_or_default() })
-    })
+    fields.finish_with(|| Some(ListedPeriod { start: start?, end: end?, payment, rate, notional: notional.unwrap_or_default() }))
 }
 
 fn notional_period(json: &Json) -> Result<NotionalPeriod, Faults> {
@@ -292,10 +296,6 @@ fn notional_period(json: &Json) -> Result<NotionalPeriod, Faults> {
     let start = fields.required("start_date", date);
     let end = fields.required("end_date", date);
     fields.finish_with(|| Some(NotionalPeriod { start: start?, end: end? }))
-}
-
-fn anything(_: &Json) -> Result<(), FieldFault> {
-    Ok(())
 }
 
 fn code<T: Copy, const N: usize>(all: [T; N], word: fn(T) -> &'static str) -> impl Fn(&Json) -> Result<T, FieldFault> {

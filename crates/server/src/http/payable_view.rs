@@ -227,9 +227,7 @@ fn line_view(line: &Line<'_>, interest: &Interest, value_date: Date) -> LineView
             let inputs = InputsView { units: Some(units.get()), ..interest_inputs(*base, running, interest, value_date) };
             ("interest", inputs)
         }
-        Formula::NoInterest(reason) => {
-            ("no_interest", InputsView { reason: Some(reason.code()), ..InputsView::default() })
-        }
+        Formula::NoInterest(reason) => ("no_interest", InputsView { reason: Some(reason.code()), ..InputsView::default() }),
     };
     LineView {
         component: line.component.code(),

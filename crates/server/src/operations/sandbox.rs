@@ -1,10 +1,10 @@
 //! The first inhabitants of a sandbox, made by the same operations as everybody else, in one commit.
 
 use domain::ids::{IssuerId, OrganisationId, ProductId};
+use domain::interest::Interest;
 use domain::investor::PersonKind;
 use domain::money::Percent;
 use domain::organisation::{Organisation, OrganisationKind};
-use domain::interest::Interest;
 use domain::product::{AssetCode, Inconsistent, ProductTerms, ProductType};
 use domain::text::Name;
 use domain::units::Units;

@@ -2,12 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use store::Upkeep;
+use store::{Place, Upkeep};
 
-use super::{LEASE_DEFAULT_MS, StartFault, documents_path};
+use super::{LEASE_DEFAULT_MS, StartFault};
 use crate::desk::QUEUE_COMMANDS_MAX;
 use crate::http::{CALLS_PER_SECOND, Doors};
 
@@ -98,5 +98,20 @@ impl Settings {
             tracing::warn!("clients are not limited: one of them can keep the others waiting");
         }
         Ok(())
+    }
+}
+
+/// Where documents' bytes lie: in a folder of their own where one is named, else in the data folder.
+#[must_use]
+pub fn documents_path(data: &Path, documents: Option<&Path>) -> PathBuf {
+    documents.map_or_else(|| data.join("documents"), Path::to_owned)
+}
+
+/// Where the database of a data folder is.
+#[must_use]
+pub fn place(data: &Path, database: Option<&str>) -> Place {
+    match database {
+        Some(url) => Place::Server(url.to_owned()),
+        None => Place::Folder(data.to_owned()),
     }
 }

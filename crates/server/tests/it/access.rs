@@ -146,7 +146,7 @@ async fn t02_foreign_ids_in_a_body_and_own_objects_that_do_not_belong_together_a
             nested += 1;
         }
     }
-    assert_eq!(nested, 10, "five nested resources");
+    assert_eq!(nested, 12, "six nested resources");
     let body = crate::world::merged(one.investment_body(), json!({"wallet": other.id("wallet")}));
     one.distributor.post("/distributor/v2/investments/", &body).await.expect_fault("/wallet", "not_found");
     for pointer in ["/investor_id", "/campaign_id", "/wallet", "/signed_documents/0/document_id"] {

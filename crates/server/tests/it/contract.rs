@@ -178,6 +178,7 @@ fn check_limits(schema: &Value, value: &Value, at: &str) {
             None | Some("binary") => true,
             Some("uuid") => text.len() == 36 && Uuid::try_parse(text).is_ok(),
             Some("date-time") => is_timestamp(text),
+            Some("date") => text.parse::<jiff::civil::Date>().is_ok(),
             Some(other) => panic!("{at}: the format {other} is not checked"),
         };
         assert!(fits, "{at}: {text:?} is no {}", schema["format"]);

@@ -76,7 +76,10 @@ async fn a_quote_says_line_by_line_what_units_cost_and_records_nothing() {
         assert_eq!((&line["component"], &line["amount"]), (&json!(component), &euros(cents)));
     }
     assert_eq!(quote["payment_total"], euros(98_000 + 1_470 - 10 + 831));
-    assert_eq!((&quote["provisional"], &quote["value_date"], &quote["rule_version"]), (&json!(true), &json!("2025-03-12"), &json!(1)));
+    assert_eq!(
+        (&quote["provisional"], &quote["value_date"], &quote["rule_version"]),
+        (&json!(true), &json!("2025-03-12"), &json!(1))
+    );
     let inputs = &quote["lines"][3]["inputs"];
     let elapsed = json!([{"start_date": "2025-01-15", "end_date": "2025-03-12", "days": 57, "days_of_year": 360}]);
     assert_eq!((&inputs["elapsed"], &inputs["base_kind"], &inputs["base"]), (&elapsed, &json!("nominal_value"), &euros(1_000)));
@@ -213,7 +216,8 @@ async fn wrong_interest_terms_are_refused_with_the_place_named() {
         let mut interest = merged(bond()["interest"].clone(), change.clone());
         interest.as_object_mut().unwrap().retain(|_, value| !value.is_null());
         let reply = issuer.patch(&product_path(&product), &json!({"interest": interest})).await.expect(400);
-        let pointers: Vec<&str> = reply.body["errors"].as_array().unwrap().iter().map(|e| e["pointer"].as_str().unwrap()).collect();
+        let pointers: Vec<&str> =
+            reply.body["errors"].as_array().unwrap().iter().map(|e| e["pointer"].as_str().unwrap()).collect();
         assert!(pointers.contains(&pointer), "{change}: {}", reply.text);
     }
     let without_nominal = json!({"interest": bond()["interest"]});

@@ -3,7 +3,8 @@
 use domain::ids::{CreditId, WalletId};
 use domain::instruction::InstructionNumber;
 use domain::investment::{
-    AssignedWallet, Ended, Ending, Facts, Investment, InvestmentType, LatestCredit, PayableBasis, Progress, Review, Stated, Status, status,
+    AssignedWallet, Ended, Ending, Facts, Investment, InvestmentType, LatestCredit, PayableBasis, Progress, Review, Stated,
+    Status, status,
 };
 use domain::money::{Currency, Money};
 use domain::payable::Payable;

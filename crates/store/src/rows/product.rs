@@ -75,9 +75,7 @@ impl Encode for Product {
             Ok(text) => row.text(&text),
             Err(_) => row.refuse(UNWRITABLE_INTEREST),
         };
-        row.number(u64::from(self.terms_version))
-            .units(self.reserved)
-            .number(u64::from(self.campaigns_created));
+        row.number(u64::from(self.terms_version)).units(self.reserved).number(u64::from(self.campaigns_created));
         match self.token {
             Token::Deploying => row.optional_bytes(None),
             Token::Deployed(address) => row.bytes(&address.bytes()),

@@ -188,10 +188,12 @@ async fn b06_a_document_that_cannot_be_synced_is_not_acknowledged_and_leaves_not
     let strace = Strace::attach(process.id(), folder.path(), &[], &["-e", "trace=fsync", "-e", "inject=fsync:error=EIO"]);
     session.upload_bytes(PATH, "a.pdf", bytes.clone(), &key).await.expect(500);
     drop(strace);
-    for place in ["stored", "incoming"] {
-        let left = std::fs::read_dir(folder.path().join("data/documents").join(place)).unwrap().count();
-        assert_eq!(left, 0, "{place}");
-    }
+    let names = |folder: PathBuf| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let documents = folder.path().join("data/documents");
+    assert_eq!(names(documents.join("stored")), Vec::<PathBuf>::new());
+    let (folders, locks): (Vec<_>, Vec<_>) = names(documents.join("incoming")).into_iter().partition(|path| path.is_dir());
+    assert_eq!((folders.len(), locks.len()), (1, 1), "one program's uploads");
+    assert_eq!(names(folders[0].clone()), Vec::<PathBuf>::new());
     let stored = session.upload_bytes(PATH, "a.pdf", bytes.clone(), &key).await.expect(201);
     assert!(!stored.is_replay());
     let content = session.send(Method::GET, &format!("{PATH}{}/content/", stored.id()), None, None).await.expect(200);

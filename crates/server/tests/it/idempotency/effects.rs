@@ -79,7 +79,9 @@ async fn look(world: &World, side: &Side, operation: &Operation, call: &Call) ->
             let list = side.caller(operation).get(path).await.expect(200);
             Shown::Count(list.body["count"].as_u64().unwrap())
         }
-        "change_investment" | "change_campaign" | "change_product" => Shown::Object(side.caller(operation).get(path).await.expect(200).text),
+        "change_investment" | "change_campaign" | "change_product" => {
+            Shown::Object(side.caller(operation).get(path).await.expect(200).text)
+        }
         "cancel_investment" => {
             Shown::Object(side.caller(operation).get(path.strip_suffix("cancellation/").unwrap()).await.expect(200).text)
         }

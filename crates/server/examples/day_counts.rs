@@ -1,6 +1,6 @@
 //! Random date pairs with the fraction of a year that each convention counts, for comparison with another program.
 //!
-//! `cargo run -p domain --example day_counts -- SEED PAIRS` prints PAIRS lines a convention, tab-separated: convention,
+//! `cargo run --example day_counts -- SEED PAIRS` prints PAIRS lines a convention, tab-separated: convention,
 //! start, end, termination date, notional start, notional end, periods per year, numerator, denominator. Four in ten dates
 //! are the end of a month or of February, where conventions differ.
 
