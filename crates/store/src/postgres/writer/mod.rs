@@ -161,8 +161,7 @@ impl PostgresWriter {
 
     async fn rollback_now(&mut self) {
         let Some(open) = self.open.as_mut() else { return };
-        // The tables of the day may have been made by what is undone, or dropped by another process.
-        (open.day_begun, open.lookups, open.ahead) = (None, None, None);
+        open.ahead = None;
         if !open.is_in_transaction {
             return;
         }
@@ -172,6 +171,15 @@ impl PostgresWriter {
             tracing::warn!(%error, "a database transaction could not be rolled back");
             self.open = None;
         }
+    }
+
+    /// Ends a database transaction that failed. The tables of the day may have been made by what is undone, or dropped by
+    /// another process.
+    async fn give_up(&mut self) {
+        if let Some(open) = self.open.as_mut() {
+            (open.day_begun, open.lookups) = (None, None);
+        }
+        self.rollback_now().await;
     }
 }
 
@@ -243,7 +251,7 @@ impl Writer for PostgresWriter {
     async fn load(&mut self, wanted: &Wanted) -> Result<Book, StoreError> {
         let loaded = self.load_now(wanted).await;
         if loaded.is_err() {
-            self.rollback_now().await;
+            self.give_up().await;
         }
         loaded
     }
@@ -254,7 +262,7 @@ impl Writer for PostgresWriter {
             Ok(()) => {}
             // What the connection says after this proves nothing.
             Err(StoreError::CommitUnknown) => self.open = None,
-            Err(_) => self.rollback_now().await,
+            Err(_) => self.give_up().await,
         }
         committed
     }
