@@ -10,6 +10,10 @@ use crate::tests::market::*;
 use crate::tests::{DAY, Engine, Store, id, postgres_database, wait};
 use crate::{AnyWriter, Record, StoreError, Wanted, Writer};
 
+/// How many wait for a lock in this database. Tests of other databases share the server.
+pub(super) const WAITING: &str = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE NOT granted AND datname = current_database()";
+
 /// A market, and a second writer on the same database.
 fn two_writers() -> (Store, AnyWriter) {
     let mut store = Store::on_postgres();
@@ -72,7 +76,7 @@ fn has_committed_waits_for_a_commit_that_is_still_running() {
     let batch_id = record.batch_id;
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| wait(second.has_committed(batch_id)));
-        while store.shell("SELECT count(*) FROM pg_locks WHERE NOT granted").unwrap() == "0" {
+        while store.shell(WAITING).unwrap() == "0" {
             assert!(!asked.is_finished(), "it did not wait");
         }
         wait(store.writer.commit(&book, &record)).unwrap();
@@ -92,7 +96,7 @@ fn a_second_writer_waits_and_sees_what_the_first_did() {
             wait(second.rollback());
             (used, head)
         });
-        while store.shell("SELECT count(*) FROM pg_locks WHERE NOT granted").unwrap() == "0" {
+        while store.shell(WAITING).unwrap() == "0" {
             assert!(!waiting.is_finished(), "it did not wait");
         }
         let mut campaign = book.campaigns.get(&id(CAMPAIGN)).unwrap().clone();
@@ -286,7 +290,7 @@ fn instructions_that_another_process_is_claiming_are_passed_over() {
     std::thread::scope(|scope| {
         let other = scope.spawn(|| wait(second.load(&claimed(3_000..3_004))).unwrap());
         // It has passed over what is claimed, and waits for the journal's head.
-        while store.shell("SELECT count(*) FROM pg_locks WHERE NOT granted").unwrap() == "0" {
+        while store.shell(WAITING).unwrap() == "0" {
             assert!(!other.is_finished(), "it did not wait");
         }
         let record = store.record();

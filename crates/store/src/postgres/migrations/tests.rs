@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::postgres::Database;
+use crate::postgres::tests::WAITING;
 use crate::schema::tests::{statements, with_further};
 use crate::schema::{MIGRATIONS, Migration, Upkeep};
 use crate::tests::postgres_database;
@@ -87,7 +88,7 @@ fn b15_a_migration_gives_up_on_a_locked_table_soon_and_comes_again() {
     on_runtime("BEGIN; SELECT count(*) FROM setting").unwrap();
     std::thread::scope(|scope| {
         let migrating = scope.spawn(|| migrate(&url, with_further(1)));
-        let is_waiting = || shell(&name, "SELECT count(*) FROM pg_locks WHERE NOT granted") != "0";
+        let is_waiting = || shell(&name, WAITING) != "0";
         let until = |wanted: bool| {
             while is_waiting() != wanted {
                 assert!(!migrating.is_finished(), "it neither waits nor goes on");
