@@ -41,7 +41,7 @@ async fn an_investment_is_created_with_everything_in_the_first_call() {
         "status": "WAITING_FOR_ACCEPTANCE", "investment_type": "primary", "signed_at": GUIDE_DATE, "accepted_at": null,
         "paid_at": null, "delivered_at": null, "cancellation_date": null, "cancellation_reason": null, "signed_documents": [],
         "investment_amount": euros("1000"), "agio": euros("0"), "disagio": euros("0"), "accrued_interest": euros("0"),
-        "payment_total": euros("1000"), "payment_provisional": true,
+        "payment_total": euros("1000"), "payment_provisional": true, "terms_version": 1,
         "allowed_acts": ["attach_document", "set_wallet", "set_disagio", "accept", "abort"],
         "created_at": plain.body["created_at"], "updated_at": plain.body["created_at"],
     });
