@@ -108,6 +108,7 @@ async fn production_has_no_such_door() {
     let folder = world.stop().await;
     let settings = server::program::Settings {
         data: folder.path().join("data"),
+        database: crate::world::database_of(folder.path()),
         listen: std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0)),
         ..server::program::Settings::default()
     };
