@@ -1,6 +1,6 @@
 //! EVM chains behind JSON-RPC nodes.
 //!
-//! [`Network`] is the configuration, [`connect`] makes a [`Nodes`](crate::nodes::Nodes) of it. Everything a node says is
+//! [`Network`] is the configuration, [`connect`] makes a [`Nodes`] of it. Everything a node says is
 //! untrusted: answers are bounded and read strictly, redirects are not followed, proxies of the environment are not used,
 //! and what leads to a verdict needs two nodes that agree where two are configured.
 //!

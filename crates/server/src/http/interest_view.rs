@@ -3,7 +3,7 @@
 use domain::calendar::BusinessDayRule;
 use domain::daycount::{DayCount, NotionalPeriod};
 use domain::interest::{
-    CouponStatement, Coupons, Frequency, Interest, InterestFault, ListedPeriod, PERIODS_MAX, Periods, RateBasis, Schedule, Stub,
+    CouponStatement, Coupons, Frequency, Interest, InterestFault, ListedPeriod, Periods, RateBasis, Schedule, Stub,
 };
 use domain::money::Percent;
 use serde::Serialize;
@@ -13,6 +13,9 @@ use super::body::{Faults, FieldFault, Fields, Json, boolean, date, list, one_of,
 use super::payable_view::NotionalPeriodView;
 use super::problem::{FieldCode, FieldError};
 
+/// Interest periods that can be listed: ten years of months, thirty of quarters. More are generated from a schedule, and would
+/// not fit into a body.
+const LISTED_PERIODS_MAX: usize = 120;
 /// Notional periods of one interest period at most.
 const NOTIONAL_MAX: usize = 24;
 
@@ -119,7 +122,7 @@ pub struct InterestStatement {
     #[schema(nullable = false)]
     pub schedule: Option<ScheduleStatement>,
     /// The periods.
-    #[schema(nullable = false, min_items = 1, max_items = 1200)]
+    #[schema(nullable = false, min_items = 1, max_items = 120)]
     pub interest_periods: Option<Vec<ListedPeriodStatement>>,
 }
 
@@ -267,7 +270,7 @@ fn read_periods(fields: &mut Fields<'_>, frequency: Option<Frequency>) -> Option
         return None;
     }
     if fields.has("interest_periods") {
-        let periods = fields.optional("interest_periods", list(PERIODS_MAX, listed_period))?;
+        let periods = fields.optional("interest_periods", list(LISTED_PERIODS_MAX, listed_period))?;
         return Some(Periods::Listed { frequency: frequency?, periods });
     }
     let (end_of_month, stub) = fields.required("schedule", schedule)?;
