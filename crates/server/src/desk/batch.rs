@@ -200,21 +200,16 @@ impl<W: Writer> Batches<W> {
         before_commit: &mut impl FnMut() -> Option<Wanted>,
     ) -> Result<(), Undecided> {
         let wanted = wanted_by(batch);
-        let began = Instant::now();
-        let book = self.writer.load(&wanted).await.map_err(Undecided::Store)?;
-        let loaded = Instant::now();
-        self.counts.meters.load.record(loaded - began);
-        fence::compare(self.safeguards.fence.newest(), book.journal_head).map_err(Undecided::WentBack)?;
-        self.safeguards.fence.remember(book.journal_head);
+        let book = self.load(&wanted).await?;
         let is_blind = *is_in_doubt && Bug::BlindRerun.is_planted();
         let batch_id = if is_blind { self.fresh_batch_id() } else { batch_id };
-        let mut decided = self.decide(batch, book, Record::new(batch_id, wanted.answers_day))?;
+        let began = Instant::now();
+        let decided = self.decide(batch, book, Record::new(batch_id, wanted.answers_day))?;
+        self.counts.meters.decide.record(began.elapsed());
         if Bug::AnswerWithoutCommit.is_planted() && self.counts.commits.fetch_add(1, Ordering::Relaxed) % 7 == 6 {
             self.writer.rollback().await;
             return Ok(());
         }
-        let decided_at = Instant::now();
-        self.counts.meters.decide.record(decided_at - loaded);
         if decided.record.is_empty() && !decided.book.is_changed() && !*is_in_doubt {
             // Repeats, dry runs and refusals that are not remembered: there is nothing that could be lost.
             self.writer.rollback().await;
@@ -231,9 +226,25 @@ impl<W: Writer> Batches<W> {
                 work.settle(Ok(()));
             }
         }
+        self.commit(decided, is_in_doubt, batch.len()).await
+    }
+
+    async fn load(&mut self, wanted: &Wanted) -> Result<Book, Undecided> {
+        let began = Instant::now();
+        let book = self.writer.load(wanted).await.map_err(Undecided::Store)?;
+        self.counts.meters.load.record(began.elapsed());
+        fence::compare(self.safeguards.fence.newest(), book.journal_head).map_err(Undecided::WentBack)?;
+        self.safeguards.fence.remember(book.journal_head);
+        Ok(book)
+    }
+
+    /// Commits what was decided, or finds that an attempt before did.
+    async fn commit(&mut self, mut decided: Decided, is_in_doubt: &mut bool, commands: usize) -> Result<(), Undecided> {
         let keys_for_later = Bug::KeyOutsideCommit.is_planted().then(|| std::mem::take(&mut decided.record.answers));
+        let batch_id = decided.record.batch_id;
+        let began = Instant::now();
         match self.writer.commit(&decided.book, &decided.record).await {
-            Ok(()) => self.counts.meters.commit.record(decided_at.elapsed()),
+            Ok(()) => self.counts.meters.commit.record(began.elapsed()),
             Err(StoreError::CommitUnknown) if Bug::BlindRerun.is_planted() => {
                 *is_in_doubt = true;
                 return Err(Undecided::Store(StoreError::Busy));
@@ -254,15 +265,20 @@ impl<W: Writer> Batches<W> {
         if let Some(answers) = keys_for_later {
             self.remember_later(answers, decided.record.day).await?;
         }
+        self.tell(&decided, commands);
+        Ok(())
+    }
+
+    /// Counts a commit, and tells those who wait for one.
+    fn tell(&self, decided: &Decided, commands: usize) {
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
-        self.counts.commands.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        self.counts.meters.batch_commands.record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
+        self.counts.commands.fetch_add(commands as u64, Ordering::Relaxed);
+        self.counts.meters.batch_commands.record(u32::try_from(commands).unwrap_or(u32::MAX));
         self.safeguards.fence.remember(decided.head);
         self.head.send_replace(Some(decided.head));
         if decided.queued_instructions {
             self.instructions_queued.notify_one();
         }
-        Ok(())
     }
 
     fn fresh_batch_id(&mut self) -> BatchId {

@@ -150,7 +150,7 @@ fn still_reader(live: &Database, scratch: &Path) -> Result<Reader, StoreError> {
         Database::Sqlite(live) => {
             let copied = scratch.join("copy.sqlite");
             live.copy_to(&copied)?;
-            sqlite::Database::open(&copied)?.reader(1)
+            sqlite::Database::open(&copied)?.patient_reader()
         }
         Database::Postgres(live) => live.frozen_reader(),
     }

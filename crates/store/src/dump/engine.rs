@@ -20,7 +20,7 @@ impl Database {
     /// The engine fails, or the target does.
     pub fn dump(&self, target: &mut dyn DumpTarget) -> Result<Dumped, DumpFault> {
         let reader = match self {
-            Self::Sqlite(database) => database.reader(1)?,
+            Self::Sqlite(database) => database.patient_reader()?,
             Self::Postgres(database) => database.frozen_reader()?,
         };
         reader.run(|snapshot| Ok(take(snapshot, target)))?

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::failure::failure;
 use super::migrations::{keep_up, version_of};
 use super::mount::network_file_system;
-use super::pool::Connections;
+use super::pool::{Connections, READING_MAX};
 use super::writer::SqliteWriter;
 use crate::counts::StoreCounts;
 use crate::error::StoreError;
@@ -106,13 +106,25 @@ impl Database {
         SqliteWriter::new(self.connect_for_writing()?, self.connect_for_writing()?)
     }
 
-    /// A reader with so many connections, at least one.
+    /// A reader with so many connections, at least one. A reading that takes more than ten seconds is broken off.
     ///
     /// # Errors
     /// The file cannot be opened.
     pub fn reader(&self, connections: usize) -> Result<Reader, StoreError> {
+        self.reader_within(connections, Some(READING_MAX))
+    }
+
+    /// A reader that takes its time, for a copy that nobody writes to.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn patient_reader(&self) -> Result<Reader, StoreError> {
+        self.reader_within(1, None)
+    }
+
+    pub(super) fn reader_within(&self, connections: usize, reading_max: Option<Duration>) -> Result<Reader, StoreError> {
         let connections = (0..connections.max(1)).map(|_| self.connect_for_reading()).collect::<Result<_, _>>()?;
-        Ok(Reader::of_sqlite(Connections::new(connections, self.counts.clone())))
+        Ok(Reader::of_sqlite(Connections::new(connections, self.counts.clone(), reading_max)))
     }
 
     /// Writes a copy of the newest commit to a new file. Other processes may go on writing meanwhile.

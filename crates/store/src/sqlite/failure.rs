@@ -16,7 +16,8 @@ pub(super) fn of_table(table: &'static str, error: &rusqlite::Error) -> StoreErr
         return StoreError::Engine(error.to_string());
     };
     match (code.code, code.extended_code) {
-        (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => StoreError::Busy,
+        // Interrupted: a reading took too long.
+        (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OperationInterrupted, _) => StoreError::Busy,
         // A write without room is reported as full; growing the shared memory of the log without room is not.
         (ErrorCode::DiskFull, _) | (_, ffi::SQLITE_IOERR_SHMSIZE) => StoreError::Full,
         // The kernel may count a page as written after it failed to sync it: a repeat would succeed and prove nothing.

@@ -14,6 +14,11 @@ use crate::reader::{TakeRow, Value};
 
 /// How long a reader waits for a connection when all are in use.
 const WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long one reading of the API may last. A reader keeps the write-ahead log from being cut off, so one that hangs would
+/// cost the disk; the engine for several servers has the same limit.
+pub(super) const READING_MAX: Duration = Duration::from_secs(10);
+/// Steps of the virtual machine between two looks at the time: some tenths of a millisecond.
+const STEPS_BETWEEN_LOOKS: i32 = 20_000;
 /// More than this in the write-ahead log means that a checkpoint is overdue: twice what starts one.
 const LOG_BYTES_OVERDUE: u64 = 2 * WAL_CHECKPOINT_PAGES * 4_096;
 
@@ -28,6 +33,8 @@ struct Pool {
     idle: Mutex<Vec<Connection>>,
     returned: Condvar,
     counts: Arc<StoreCounts>,
+    /// How long a reading may last, where that is limited.
+    reading_max: Option<Duration>,
 }
 
 /// A connection that goes back into the pool, whatever happens to its borrower.
@@ -37,8 +44,8 @@ struct Borrowed<'p> {
 }
 
 impl Connections {
-    pub(super) fn new(connections: Vec<Connection>, counts: Arc<StoreCounts>) -> Self {
-        Self { pool: Arc::new(Pool { idle: Mutex::new(connections), returned: Condvar::new(), counts }) }
+    pub(super) fn new(connections: Vec<Connection>, counts: Arc<StoreCounts>, reading_max: Option<Duration>) -> Self {
+        Self { pool: Arc::new(Pool { idle: Mutex::new(connections), returned: Condvar::new(), counts, reading_max }) }
     }
 
     /// What the engine says of itself.
@@ -50,12 +57,17 @@ impl Connections {
         Ok(StoreState { wal_bytes: log.bytes, wal_pending_bytes: log.pending_bytes, checkpoint_age, ..counted })
     }
 
-    /// Reads on one connection, in one database transaction.
+    /// Reads on one connection, in one database transaction. A reading that takes too long is broken off as busy.
     pub(crate) fn run<T>(&self, read: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let borrowed = self.pool.borrow()?;
-        let Some(connection) = borrowed.connection.as_ref() else {
+        let mut borrowed = self.pool.borrow()?;
+        let Some(connection) = borrowed.connection.as_mut() else {
             return Err(StoreError::Busy);
         };
+        if let Some(reading_max) = self.pool.reading_max {
+            let began = Instant::now();
+            let is_over = move || began.elapsed() >= reading_max;
+            connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over)).map_err(|error| failure(&error))?;
+        }
         let _transaction = Transaction::begin(connection)?;
         read(connection)
     }

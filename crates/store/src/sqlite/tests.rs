@@ -61,6 +61,19 @@ fn b11_a_log_that_a_reader_keeps_too_long_refuses_writes_until_the_reader_has_fi
     store.put(|_, _| {}).unwrap();
 }
 
+/// It would keep the write-ahead log from being cut off.
+#[test]
+fn b11_a_reading_that_takes_too_long_is_broken_off_and_the_next_one_goes_on() {
+    const ENDLESS: &str =
+        "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number) SELECT count(*) FROM number";
+    let store = with_market();
+    let hurried = database(&store).reader_within(1, Some(Duration::from_millis(20))).unwrap();
+    for _twice in 0..2 {
+        assert!(matches!(hurried.run(|snapshot| snapshot.column::<i64>("number", ENDLESS, [])), Err(StoreError::Busy)));
+        assert!(!hurried.all_campaigns(None, 10).unwrap().is_empty());
+    }
+}
+
 #[test]
 fn b13_a_second_process_is_refused() {
     let folder = tempfile::tempdir().unwrap();
