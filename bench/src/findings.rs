@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// The version of the result file's form.
-pub const FORM: u32 = 2;
+pub const FORM: u32 = 3;
 
 /// A result file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -195,6 +195,8 @@ pub struct Load {
     pub answer_bytes: u64,
     /// From sending (closed loop) or from being due (open loop) to the whole answer.
     pub latency: Latency,
+    /// CPU time of the load generator for each success.
+    pub generator_cpu_us_per_request: u64,
     /// CPU time of the server's process for each success.
     pub server_cpu_us_per_request: u64,
     /// CPU time of the database's processes for each success; `None` where the database is in the server's process.

@@ -1,4 +1,4 @@
-//! A load with the CPU time that it costs the server and its database.
+//! A load with the CPU time that it costs the load generator, the server and its database.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use crate::Failure;
 use crate::findings::Load;
 use crate::load::{RequestMaker, Shape, drive};
 use crate::process::TicksPerSecond;
+use crate::statistics::CpuTimes;
 
 /// Which processes are looked at.
 #[derive(Clone, Copy, Debug)]
@@ -22,19 +23,17 @@ pub struct Meter {
 impl Meter {
     /// Puts a load on a server, or on two that share a database.
     pub async fn measure(&self, addresses: &[SocketAddr], shape: Shape, make: RequestMaker) -> Result<Load, Failure> {
-        let (server_before, database_before) = self.cpu()?;
+        let before = self.cpu()?;
         let measured = drive(addresses, shape, make).await?;
-        let (server_after, database_after) = self.cpu()?;
-        let database = database_after.zip(database_before).map(|(after, before)| after.saturating_sub(before));
-        Ok(measured.load(shape.connections, server_after.saturating_sub(server_before), database))
+        Ok(measured.load(shape.connections, self.cpu()?.since(before)))
     }
 
-    fn cpu(&self) -> Result<(Duration, Option<Duration>), Failure> {
+    fn cpu(&self) -> Result<CpuTimes, Failure> {
         let database = self.database_pid.map(|pid| self.ticks.cpu_with_children(pid)).transpose()?;
-        let mut servers = Duration::ZERO;
+        let mut server = Duration::ZERO;
         for pid in self.server_pids.into_iter().flatten() {
-            servers += self.ticks.cpu(pid)?;
+            server += self.ticks.cpu(pid)?;
         }
-        Ok((servers, database))
+        Ok(CpuTimes { generator: self.ticks.cpu(std::process::id())?, server, database })
     }
 }

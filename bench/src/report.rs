@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+mod budget;
+
 use crate::Failure;
 use crate::findings::{AtSize, Check, Engine, FORM, Findings, Load, Newcomer, Others, Outcome, SizePart};
 use crate::machine::git;
@@ -103,6 +105,7 @@ fn page(findings: &Findings, source: &str) -> String {
         &["load", "connections", "per second", "p50 ms", "p99 ms", "p99.9 ms", "server CPU µs", "database CPU µs"],
         loads.iter().map(|named| load_cells(&named.name, named.load)).collect(),
     );
+    budget::describe(&mut page, findings);
     page.heading("Latency at half of the peak");
     page.paragraph(
         "Open loop: requests are due on a timetable at half of the rate of the creates on one campaign, and latency counts from \

@@ -36,6 +36,27 @@ pub struct Measured {
     pub elapsed: Duration,
 }
 
+/// CPU times by who used them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CpuTimes {
+    /// The harness itself.
+    pub generator: Duration,
+    /// The servers.
+    pub server: Duration,
+    /// The database's processes; `None` where the database is in the server.
+    pub database: Option<Duration>,
+}
+
+impl CpuTimes {
+    /// What was used after `before`.
+    pub fn since(self, before: Self) -> Self {
+        let database = self.database.zip(before.database).map(|(after, before)| after.saturating_sub(before));
+        let [generator, server] = [(self.generator, before.generator), (self.server, before.server)]
+            .map(|(after, before)| after.saturating_sub(before));
+        Self { generator, server, database }
+    }
+}
+
 impl Tally {
     /// An empty tally.
     pub fn new() -> Result<Self, Failure> {
@@ -71,7 +92,7 @@ impl Tally {
 
 impl Measured {
     /// What is written down. CPU times are those that passed during the load.
-    pub fn load(&self, connections: usize, server_cpu: Duration, database_cpu: Option<Duration>) -> Load {
+    pub fn load(&self, connections: usize, cpu: CpuTimes) -> Load {
         let succeeded = self.tally.succeeded();
         let per_request = |cpu: Duration| micros(cpu).checked_div(succeeded).unwrap_or(0);
         Load {
@@ -84,8 +105,9 @@ impl Measured {
             per_second: per_second(succeeded, self.elapsed),
             answer_bytes: self.tally.bytes.checked_div(self.tally.statuses.values().sum()).unwrap_or(0),
             latency: self.latency(),
-            server_cpu_us_per_request: per_request(server_cpu),
-            database_cpu_us_per_request: database_cpu.map(per_request),
+            generator_cpu_us_per_request: per_request(cpu.generator),
+            server_cpu_us_per_request: per_request(cpu.server),
+            database_cpu_us_per_request: cpu.database.map(per_request),
         }
     }
 
@@ -143,10 +165,18 @@ mod tests {
         all.add(&one).unwrap();
         all.answered(200, true, 10, Duration::from_mins(10));
         let measured = Measured { tally: all, elapsed: Duration::from_secs(2) };
-        let load = measured.load(4, Duration::from_millis(200), None);
+        let times = |server_ms, database| CpuTimes {
+            generator: Duration::from_millis(100),
+            server: Duration::from_millis(server_ms),
+            database,
+        };
+        let passed = times(300, Some(Duration::from_millis(70))).since(times(100, Some(Duration::from_millis(20))));
+        assert_eq!(passed.database, Some(Duration::from_millis(50)));
+        let load = measured.load(4, CpuTimes { generator: Duration::from_millis(10), database: None, ..passed });
         assert_eq!((load.succeeded, load.per_second, load.replayed, load.unanswered), (100, 50, 1, 1));
         assert_eq!(load.statuses, BTreeMap::from([(200, 1), (201, 99), (503, 1)]));
-        assert_eq!(load.server_cpu_us_per_request, 2_000);
+        assert_eq!((load.generator_cpu_us_per_request, load.server_cpu_us_per_request), (100, 2_000));
+        assert_eq!(load.database_cpu_us_per_request, None);
         assert_eq!(load.latency.p50_us, 51);
         assert!(load.latency.max_us >= LATENCY_US_MAX, "{}", load.latency.max_us);
     }

@@ -5,6 +5,10 @@ use crate::statistics::per_mille;
 
 /// From how many investments on a register counts as a large one: what the sandbox's platform has of ten million.
 const MANY_INVESTMENTS_MIN: u64 = 5_000_000;
+/// Creates on one campaign to the echo, at least, in thousandths.
+pub const EMBEDDED_TO_ECHO_MIN: u64 = 400;
+/// The same on `PostgreSQL`.
+pub const POSTGRES_TO_ECHO_MIN: u64 = 220;
 /// Busy processors of others, in thousandths of all, above which nothing counts as met.
 const OTHERS_BUSY_PER_MILLE_MAX: u64 = 500;
 
@@ -98,8 +102,8 @@ fn rates_and_ratios(findings: &Findings) -> Vec<Target> {
     let newcomer = findings.embedded.measured().map(|part| &part.engine.newcomer);
     let per_mille = |what, bound, found| Target::judged(what, Unit::PerMille, bound, found);
     vec![
-        per_mille("hot creates, embedded, to the echo", Bound::AtLeast(400), ratios.embedded_to_echo),
-        per_mille("hot creates, PostgreSQL, to the echo", Bound::AtLeast(220), ratios.postgres_to_echo),
+        per_mille("hot creates, embedded, to the echo", Bound::AtLeast(EMBEDDED_TO_ECHO_MIN), ratios.embedded_to_echo),
+        per_mille("hot creates, PostgreSQL, to the echo", Bound::AtLeast(POSTGRES_TO_ECHO_MIN), ratios.postgres_to_echo),
         per_mille(
             "hot creates, PostgreSQL, to one transaction per request",
             Bound::AtLeast(8_000),

@@ -11,7 +11,7 @@ fn load(per_second: u64) -> Value {
         "connections": 64, "succeeded": per_second * 10, "statuses": {"201": per_second * 10}, "replayed": 0, "unanswered": 0,
         "elapsed_us": 10_000_000, "per_second": per_second, "answer_bytes": 900,
         "latency": {"p50_us": 1_000, "p99_us": 21_500, "p999_us": 30_000, "max_us": 31_000},
-        "server_cpu_us_per_request": 33, "database_cpu_us_per_request": null
+        "generator_cpu_us_per_request": 12, "server_cpu_us_per_request": 33, "database_cpu_us_per_request": null
     })
 }
 
@@ -81,6 +81,10 @@ fn the_page_says_what_was_found_and_what_was_not() {
         "| cost of a create at ten million investments to ten thousand, embedded | ≤ 2.000 × | 1.500 × | met |",
         "| pages deep by cursor, embedded, 6,000,000 | 1 | 900 | 1.00 | 21.50 | 30.00 | 33 | – |",
         "| creates, one campaign, embedded | 64 | 20,000 | 1.00 | 21.50 | 30.00 | 33 | – |",
+        "| bare JSON echo, embedded | 40 | 12 | 33 | – | 0 |",
+        "| *what a target of 0.400 × the echo leaves, embedded* | 100 |  |  |  |  |",
+        "| repeated creates, embedded | 66 | 12 | 33 | – | 21 |",
+        "| creates, one campaign, embedded | 100 | 12 | 33 | – | 55 |",
         "| embedded | 700.00 | 60,000 | 20,000 | 2,500 |",
         "| embedded | scrip verify | everything holds |",
     ] {
