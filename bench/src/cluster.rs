@@ -19,14 +19,20 @@ const START_POLL: Duration = Duration::from_millis(50);
 /// Where Debian keeps the programs of each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 /// What differs from the defaults, for Scrip and the baseline alike, or matters enough to be said.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 7] = [
     "fsync=on",
     "synchronous_commit=on",
     "full_page_writes=on",
     "shared_buffers=256MB",
     "max_wal_size=4GB",
+    "min_wal_size=2GB",
     "max_connections=200",
 ];
+
+/// Writes the log to the length that is kept for being written over, and lets a checkpoint keep it.
+const FILL_LOG: &str = "DO $$ BEGIN
+        FOR megabyte IN 1..2048 LOOP PERFORM pg_logical_emit_message(false, 'bench', repeat('x', 1048576)); END LOOP;
+    END $$";
 
 /// A running cluster.
 #[derive(Debug)]
@@ -87,6 +93,13 @@ impl Cluster {
         self.execute(name, "CHECKPOINT").await
     }
 
+    /// Makes the log of a new cluster like that of one that has served for a while: the pieces it is written into are there
+    /// already. On a new cluster each piece of 16 MiB is made and synced first, and every commit waits for it.
+    pub async fn fill_log(&self) -> Result<(), Failure> {
+        self.execute("postgres", FILL_LOG).await?;
+        self.execute("postgres", "CHECKPOINT").await
+    }
+
     async fn execute(&self, database: &str, sql: &str) -> Result<(), Failure> {
         let (client, connection) = tokio_postgres::connect(&self.url(database), NoTls).await?;
         let driver = tokio::spawn(connection);
@@ -103,7 +116,7 @@ impl Cluster {
 
     /// Version and settings.
     pub fn description(&self) -> String {
-        format!("{}; {}", self.version, SETTINGS.join(", "))
+        format!("{}; {}; its log was full once before", self.version, SETTINGS.join(", "))
     }
 
     /// Ends the cluster.

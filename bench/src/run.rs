@@ -202,6 +202,7 @@ impl Run {
     async fn postgres(&self) -> Result<PostgresPart, Failure> {
         let others = Others::before(self.ticks).await?;
         let cluster = Cluster::start(&self.folder.path().join("cluster"), self.args.postgres_programs.clone()).await?;
+        self.fill_log(&cluster).await?;
         let before = self.echo("echo, before").await?;
         let per_request = self.per_request(&cluster).await?;
         let bench = self.bench("PostgreSQL", Some(cluster.pid()));
@@ -230,6 +231,9 @@ impl Run {
         self.progress.step(&format!("{name}: a register with few investments is made"));
         let few = Seeded::make(&self.folder.path().join(format!("few-{name}")), engine)?;
         let mut opened = few.open(self.args.postgres_programs.clone()).await?;
+        if let Some(cluster) = &opened.cluster {
+            self.fill_log(cluster).await?;
+        }
         let few_manifest = seed::fill(&mut opened.place, engine, self.sizes.few_investments(FEW_INVESTMENTS)).await?;
         let mut checks = Vec::new();
         let bench = self.bench(name, opened.cluster.as_ref().map(Cluster::pid));
@@ -237,10 +241,21 @@ impl Run {
         checks.push(correctness::verify(&self.scrip, &opened.place).await?);
         opened.close().await?;
         let opened = large.open(self.args.postgres_programs.clone()).await?;
+        if let Some(cluster) = &opened.cluster {
+            self.fill_log(cluster).await?;
+        }
         let bench = self.bench(name, opened.cluster.as_ref().map(Cluster::pid));
         let many = at_size(&bench, opened.place.clone(), &many_manifest, &mut checks).await?;
         opened.close().await?;
         Ok(SizePart { others: others.after(self.ticks).await?, few, many, checks })
+    }
+
+    async fn fill_log(&self, cluster: &Cluster) -> Result<(), Failure> {
+        if self.sizes.is_quick {
+            return Ok(());
+        }
+        self.progress.step("the log of a cluster that has served for a while");
+        cluster.fill_log().await
     }
 
     async fn echo(&self, name: &str) -> Result<Load, Failure> {
