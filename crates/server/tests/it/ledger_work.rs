@@ -1,6 +1,6 @@
 //! Where the worker can be cut off, and what the ledger can do to it: every credit ends once, and rightly.
 
-mod bench;
+pub mod bench;
 mod lanes;
 
 use domain::credit::{CreditFailure, CreditState};

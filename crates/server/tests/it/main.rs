@@ -37,6 +37,7 @@ mod raw;
 mod restart;
 mod servers;
 mod signed_documents;
+mod simulator;
 mod statements;
 mod states;
 mod stopping;

@@ -64,7 +64,7 @@ pub struct Watched {
 
 /// A signing device that is away as often as it is told.
 pub struct Device {
-    key: LocalSigner,
+    pub key: LocalSigner,
     away: Mutex<VecDeque<()>>,
     /// Says that it was asked, and waits until it is told to go on, once.
     pause: Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
@@ -105,7 +105,8 @@ impl Bench {
             let document_id = bench.document(document_type.code()).await;
             bench.documents.push(DocumentReference { document_type, document_id });
         }
-        bench.until(|bench| matches!(bench.product(bench.product_id()).token, Token::Deployed(_))).await;
+        let stands = |bench: &Self| matches!(bench.product(bench.product_id()).token, Token::Deployed(_));
+        bench.until_mining(finality_blocks.max(1), stands).await;
         bench
     }
 
@@ -123,6 +124,11 @@ impl Bench {
         worker(&self.office, &self.chain, device, HolderId::new(Uuid::from_u128(number)))
     }
 
+    /// A worker of another process, on a chain of its own choice.
+    pub fn worker_on(&self, chain: Arc<dyn Chain>, signer: Arc<dyn Signer>, holder: HolderId, lease: Duration) -> LedgerWork {
+        worker_with(&self.office, chain, signer, holder, lease)
+    }
+
     /// The worker is gone with all it knew; another one takes over.
     pub fn restart_worker(&mut self) {
         self.work = worker(&self.office, &self.chain, &self.device, OWN);
@@ -137,13 +143,19 @@ impl Bench {
 
     /// Steps until something is so. A round that is cut short goes on in the next.
     pub async fn until(&mut self, is_so: impl Fn(&Self) -> bool) {
+        self.until_mining(1, is_so).await;
+    }
+
+    /// The same with more blocks to each step.
+    async fn until_mining(&mut self, blocks: u64, is_so: impl Fn(&Self) -> bool) {
         for _round in 0..ROUNDS_MAX {
             if is_so(self) {
                 return;
             }
-            if let Err(fault) = self.step().await {
+            if let Err(fault) = self.work.round().await {
                 println!("a round was cut short: {fault}");
             }
+            self.mine(blocks);
         }
         panic!("it does not come about");
     }
@@ -289,12 +301,16 @@ impl Bench {
 }
 
 fn worker(office: &Office, chain: &Arc<Watched>, device: &Arc<Device>, holder: HolderId) -> LedgerWork {
+    worker_with(office, chain.clone(), device.clone(), holder, LEASE)
+}
+
+fn worker_with(office: &Office, chain: Arc<dyn Chain>, signer: Arc<dyn Signer>, holder: HolderId, lease: Duration) -> LedgerWork {
     let max_fee_per_gas_wei = u128::from(BASE_FEE_PER_GAS_WEI) * 2;
     LedgerWork::new(LedgerParts {
         desk: office.desk.clone(),
         archive: office.archive.clone(),
-        chain: chain.clone(),
-        signer: device.clone(),
+        chain,
+        signer,
         clock: office.clock.clone(),
         holder,
         policy: LedgerPolicy {
@@ -302,7 +318,7 @@ fn worker(office: &Office, chain: &Arc<Watched>, device: &Arc<Device>, holder: H
             fees: Fees { max_fee_per_gas_wei, max_priority_fee_per_gas_wei: 0 },
             transaction_gas_max: TRANSACTION_GAS_LIMIT,
             open_max: 16,
-            lease: LEASE,
+            lease,
             look_every: Duration::from_secs(1),
         },
         meters: LedgerMeters::silent(),
@@ -320,6 +336,11 @@ impl Device {
         let ((asked, hears), (lets, told)) = (mpsc::channel(), mpsc::channel());
         let pause = Mutex::new(Some((asked, told)));
         (Self { key, away: Mutex::default(), pause }, (hears, lets))
+    }
+
+    /// Gives signatures again.
+    pub fn come_back(&self) {
+        self.away.lock().unwrap().clear();
     }
 
     /// Gives no signature the next times.
