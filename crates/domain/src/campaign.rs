@@ -5,6 +5,7 @@ use crate::ids::{CampaignId, OrganisationId, ProductId};
 use crate::instant::Instant;
 use crate::investor::PersonKind;
 use crate::money::{Money, Percent, Price};
+use crate::payable::investment_amount_of;
 use crate::product::{Inconsistent, Product};
 use crate::refusal::Refusal;
 use crate::text::Name;
@@ -117,7 +118,7 @@ impl Campaign {
 
     /// Every rule of the campaign that an order of `units` by such a person breaks.
     #[must_use]
-    pub fn broken_rules(&self, product: &Product, person: PersonKind, units: Units, investment_amount: Money) -> Vec<Refusal> {
+    pub fn broken_rules(&self, product: &Product, person: PersonKind, units: Units) -> Vec<Refusal> {
         let terms = &self.terms;
         let available = self.units_available();
         let mut broken = Vec::new();
@@ -138,10 +139,11 @@ impl Campaign {
         }
         match terms.rule {
             Rule::PublicOffering => {}
+            // An amount that does not fit is no small one.
             Rule::MinimumInvestmentAmount(minimum) => {
-                if investment_amount.minor() < minimum.minor() {
-                    broken.push(Refusal::BelowMinimumInvestmentAmount { amount: investment_amount, minimum });
-                }
+                let amount = investment_amount_of(terms.price_per_token, units).ok();
+                let small = amount.filter(|amount| amount.minor() < minimum.minor());
+                broken.extend(small.map(|amount| Refusal::BelowMinimumInvestmentAmount { amount, minimum }));
             }
         }
         if self.is_active && units > available {

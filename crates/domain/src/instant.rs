@@ -150,8 +150,9 @@ mod tests {
         assert_eq!(Instant::from_micros(i64::MAX).to_string(), "9223372036854775807us");
     }
 
+    /// Midnight in Berlin, winter and summer time, the hour that is missing and the one that comes twice.
     #[test]
-    fn the_value_date_is_the_berlin_date() {
+    fn m08_the_value_date_is_the_berlin_date() {
         let vectors: serde_json::Value = serde_json::from_str(include_str!("../../../vectors/value_dates.json")).unwrap();
         let cases = vectors["cases"].as_array().unwrap();
         assert!(cases.len() >= 13);

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn half_way_is_rounded_up_as_the_vectors_say() {
+    fn m03_half_way_is_rounded_up_as_the_vectors_say() {
         let vectors: serde_json::Value = serde_json::from_str(include_str!("../../../vectors/rounding.json")).unwrap();
         let cases = vectors["half_up"].as_array().unwrap();
         assert!(cases.len() >= 7);

@@ -72,6 +72,15 @@ pub struct Payable {
     pub payment_total: Money,
 }
 
+impl Payable {
+    /// Nothing to pay, in a currency.
+    #[must_use]
+    pub const fn zero(currency: Currency) -> Self {
+        let nothing = Money::zero(currency);
+        Self { investment_amount: nothing, agio: nothing, disagio: nothing, accrued_interest: nothing, payment_total: nothing }
+    }
+}
+
 /// A component of a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Component {
@@ -186,9 +195,9 @@ pub struct Explained<'a> {
 /// Computes what is to be paid.
 ///
 /// # Errors
-/// The disagio's currency is not the price's, it is more than the investment amount, the nominal's currency is not the
-/// price's, the value date is after maturity, or an amount does not fit.
-pub fn payable(inputs: &PayableInputs<'_>) -> Result<Payable, Refusal> {
+/// Everything that stands against it: the disagio's currency is not the price's, it is more than the investment amount, the
+/// nominal's currency is not the price's, the value date is after maturity, an amount does not fit.
+pub fn payable(inputs: &PayableInputs<'_>) -> Result<Payable, Vec<Refusal>> {
     explained(inputs).map(|explained| explained.payable)
 }
 
@@ -196,24 +205,25 @@ pub fn payable(inputs: &PayableInputs<'_>) -> Result<Payable, Refusal> {
 ///
 /// # Errors
 /// As [`payable`].
-pub fn explained<'a>(inputs: &PayableInputs<'a>) -> Result<Explained<'a>, Refusal> {
-    let currency = inputs.price.currency();
+pub fn explained<'a>(inputs: &PayableInputs<'a>) -> Result<Explained<'a>, Vec<Refusal>> {
     let exact_amount = inputs.price.exact() * whole(inputs.units);
-    let investment_amount = Line {
-        component: Component::InvestmentAmount,
-        formula: Formula::UnitsTimesPrice { units: inputs.units, price: inputs.price },
-        amount: round(&exact_amount, currency)?,
-        exact: exact_amount.clone(),
-    };
-    let agio = agio(inputs, exact_amount)?;
-    let disagio = disagio(inputs, investment_amount.amount)?;
-    let accrued_interest = accrued_interest(inputs)?;
+    let investment_amount = investment_amount(inputs, exact_amount.clone());
+    let disagio = disagio(inputs, investment_amount.as_ref().ok().map(|line| line.amount));
+    let (investment_amount, agio, disagio, accrued_interest) =
+        match (investment_amount, agio(inputs, exact_amount), disagio, accrued_interest(inputs)) {
+            (Ok(investment_amount), Ok(agio), Ok(disagio), Ok(interest)) => (investment_amount, agio, disagio, interest),
+            (investment_amount, agio, disagio, interest) => {
+                let lines = [investment_amount, agio, disagio, interest];
+                return Err(distinct(lines.into_iter().filter_map(Result::err)));
+            }
+        };
+    // The disagio first, so that no sum on the way is larger than the total.
     let payment_total = investment_amount
         .amount
-        .checked_add(agio.amount)
-        .and_then(|sum| sum.checked_sub(disagio.amount))
+        .checked_sub(disagio.amount)
+        .and_then(|sum| sum.checked_add(agio.amount))
         .and_then(|sum| sum.checked_add(accrued_interest.amount))
-        .ok_or(Refusal::AmountTooLarge)?;
+        .ok_or_else(|| vec![Refusal::AmountTooLarge])?;
     let payable = Payable {
         investment_amount: investment_amount.amount,
         agio: agio.amount,
@@ -225,6 +235,12 @@ pub fn explained<'a>(inputs: &PayableInputs<'a>) -> Result<Explained<'a>, Refusa
     Ok(Explained { payable, lines, value_date: inputs.value_date })
 }
 
+fn investment_amount<'a>(inputs: &PayableInputs<'a>, exact: BigRational) -> Result<Line<'a>, Refusal> {
+    let amount = round(&exact, inputs.price.currency())?;
+    let formula = Formula::UnitsTimesPrice { units: inputs.units, price: inputs.price };
+    Ok(Line { component: Component::InvestmentAmount, formula, exact, amount })
+}
+
 fn agio<'a>(inputs: &PayableInputs<'a>, base: BigRational) -> Result<Line<'a>, Refusal> {
     let percent = inputs.agio_percent;
     let exact = if percent.is_zero() { BigRational::zero() } else { &base * percent.exact() / hundred() };
@@ -232,14 +248,14 @@ fn agio<'a>(inputs: &PayableInputs<'a>, base: BigRational) -> Result<Line<'a>, R
     Ok(Line { component: Component::Agio, formula: Formula::PercentOfInvestmentAmount { base, percent }, exact, amount })
 }
 
-/// A disagio above the investment amount would make somebody else pay.
-fn disagio<'a>(inputs: &PayableInputs<'a>, investment_amount: Money) -> Result<Line<'a>, Refusal> {
+/// A disagio above the investment amount would make somebody else pay. Where that amount does not fit, nothing is above it.
+fn disagio<'a>(inputs: &PayableInputs<'a>, investment_amount: Option<Money>) -> Result<Line<'a>, Refusal> {
     let currency = inputs.price.currency();
     let disagio = inputs.disagio.unwrap_or(Money::zero(currency));
     if disagio.currency() != currency {
         return Err(Refusal::CurrencyMismatch { stated: disagio.currency(), expected: currency });
     }
-    if disagio.minor() > investment_amount.minor() {
+    if let Some(investment_amount) = investment_amount.filter(|amount| disagio.minor() > amount.minor()) {
         return Err(Refusal::DisagioAboveInvestmentAmount { disagio, investment_amount });
     }
     Ok(Line { component: Component::Disagio, formula: Formula::Stated, exact: disagio.exact(), amount: disagio })
@@ -273,6 +289,25 @@ fn whole(units: Units) -> BigRational {
 
 fn hundred() -> BigRational {
     BigRational::from_integer(BigInt::from(100))
+}
+
+/// The investment amount alone, as [`payable`] computes it.
+///
+/// # Errors
+/// It does not fit.
+pub fn investment_amount_of(price: Price, units: Units) -> Result<Money, Refusal> {
+    round(&(price.exact() * whole(units)), price.currency())
+}
+
+/// Each refusal once, in order of appearance.
+pub(crate) fn distinct(refusals: impl IntoIterator<Item = Refusal>) -> Vec<Refusal> {
+    let mut found = Vec::new();
+    for refusal in refusals {
+        if !found.contains(&refusal) {
+            found.push(refusal);
+        }
+    }
+    found
 }
 
 fn round(exact: &BigRational, currency: Currency) -> Result<Money, Refusal> {

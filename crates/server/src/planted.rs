@@ -29,6 +29,8 @@ pub enum Bug {
     KeyOutsideCommit,
     /// A batch whose commit was not answered is run again as another batch: the cut commit must see it.
     BlindRerun,
+    /// The units that a dry run would take are taken: the test of dry runs must see it.
+    DryRunTakesUnits,
 }
 
 impl Bug {
@@ -47,6 +49,7 @@ impl Bug {
             Self::AnswerBeforeCommit => "answer_before_commit",
             Self::KeyOutsideCommit => "key_outside_commit",
             Self::BlindRerun => "blind_rerun",
+            Self::DryRunTakesUnits => "dry_run_takes_units",
         }
     }
 

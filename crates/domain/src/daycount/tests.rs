@@ -41,7 +41,7 @@ fn years(row: &serde_json::Value) -> BigRational {
 
 /// The ISDA worked examples for the 2006 Definitions.
 #[test]
-fn the_30_360_family_counts_as_in_the_worked_examples() {
+fn m07_the_30_360_family_counts_as_in_the_worked_examples() {
     let mut compared = 0;
     for row in rows(&vectors(), "thirty_360", 27) {
         for (code, expected) in row["days"].as_object().unwrap() {
@@ -56,7 +56,7 @@ fn the_30_360_family_counts_as_in_the_worked_examples() {
 
 /// ISDA memo of 1998 and ISDA paper of 1999 on Actual/Actual: the ISDA variant.
 #[test]
-fn actual_actual_isda_counts_as_in_the_memo() {
+fn m07_actual_actual_isda_counts_as_in_the_memo() {
     for row in rows(&vectors(), "actual_isda", 7) {
         let found = fraction(DayCount::ActActIsda, date(text(&row, "start_date")), date(text(&row, "end_date")));
         assert_eq!(found, years(&row), "{row}");
@@ -65,7 +65,7 @@ fn actual_actual_isda_counts_as_in_the_memo() {
 
 /// The same papers: the ICMA variant, with the notional periods that they name.
 #[test]
-fn actual_actual_icma_counts_as_in_the_memo() {
+fn m07_actual_actual_icma_counts_as_in_the_memo() {
     for row in rows(&vectors(), "actual_icma", 9) {
         let bounds: Vec<Date> = row["notional_dates"].as_array().unwrap().iter().map(|one| date(one.as_str().unwrap())).collect();
         let notional: Vec<NotionalPeriod> =
@@ -98,7 +98,7 @@ fn no_day_is_no_segment() {
 }
 
 #[test]
-fn actual_days_know_the_leap_years() {
+fn m07_actual_days_know_the_leap_years() {
     for row in rows(&vectors(), "actual_days", 6) {
         let found = actual_days(date(text(&row, "start_date")), date(text(&row, "end_date")));
         assert_eq!(Some(found), row["days"].as_i64(), "{row}");

@@ -41,6 +41,15 @@ impl Interest {
         }
     }
 
+    /// The periods that coupons are paid for, in order; none without coupons.
+    #[must_use]
+    pub fn coupon_periods(&self) -> &[CouponPeriod] {
+        match self {
+            Self::None | Self::ZeroCoupon { .. } => &[],
+            Self::Coupons(coupons) => coupons.periods(),
+        }
+    }
+
     /// Whether interest is computed on a nominal value, so that the product has to state one.
     #[must_use]
     pub const fn needs_nominal_value(&self) -> bool {

@@ -85,7 +85,7 @@ fn schedules_are_rolled_from_the_end_without_the_stub() {
 }
 
 #[test]
-fn stubs_are_measured_by_the_notional_periods_that_cover_them() {
+fn m07_stubs_are_measured_by_the_notional_periods_that_cover_them() {
     for (start, maturity, frequency, end_of_month, stub, value_date, numerator, denominator) in [
         // Short and long first and last stubs of the ISDA memo on Actual/Actual.
         ("1999-02-01", "2000-07-01", Frequency::Annual, false, Stub::ShortFirst, "1999-06-30", 149, 365),
@@ -195,9 +195,9 @@ fn payment_dates_are_adjusted_and_interest_periods_are_not() {
     }
 }
 
-/// Row M06: the edges of the term.
+/// The edges of the term.
 #[test]
-fn nothing_runs_before_the_start_nor_on_a_coupon_date_nor_after_maturity() {
+fn m06_nothing_runs_before_the_start_nor_on_a_coupon_date_nor_after_maturity() {
     let coupons = generated("2025-01-15", "2026-01-15", Frequency::SemiAnnual, false, Stub::None).unwrap();
     let interest = Interest::Coupons(Box::new(coupons));
     for (value_date, expected) in [

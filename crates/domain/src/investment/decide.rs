@@ -11,7 +11,7 @@ use crate::instant::Instant;
 use crate::instruction::InstructionNumber;
 use crate::investor::Investor;
 use crate::money::Money;
-use crate::payable::{Payable, RULE_VERSION, payable, payable_inputs};
+use crate::payable::{Payable, RULE_VERSION, distinct, payable, payable_inputs};
 use crate::product::{Inconsistent, Product};
 use crate::refusal::Refusal;
 use crate::units::Units;
@@ -60,9 +60,13 @@ impl Order<'_> {
     /// Every rule it breaks.
     pub fn decide(self, id: InvestmentId, now: Instant) -> Result<Investment, Vec<Refusal>> {
         let value_date = self.early.paid_at.unwrap_or(now).value_date();
+        let mut broken = self.campaign.broken_rules(self.product, self.investor.person, self.units);
         let amounts = amounts(self.campaign, self.product, self.units, self.early.disagio, value_date);
-        let amounts = amounts.map_err(|refusal| vec![refusal])?;
-        let mut broken = self.campaign.broken_rules(self.product, self.investor.person, self.units, amounts.investment_amount);
+        let amounts = amounts.unwrap_or_else(|refusals| {
+            broken.extend(refusals);
+            // Not seen by anybody: the order is refused.
+            Payable::zero(self.campaign.terms.price_per_token.currency())
+        });
         let review = if self.product.terms.outside_review { Review::Pending } else { Review::NotAsked };
         let signed = Stated { at: self.signed_at, received_at: now };
         let mut investment = Investment {
@@ -99,7 +103,7 @@ impl Order<'_> {
             version: 0,
         };
         broken.extend(investment.take_statement(&self.early, self.campaign, self.product, now));
-        if broken.is_empty() { Ok(investment) } else { Err(broken) }
+        if broken.is_empty() { Ok(investment) } else { Err(distinct(broken)) }
     }
 }
 
@@ -127,7 +131,7 @@ impl Investment {
         let mut next = self.clone();
         let broken = next.take_statement(statement, campaign, product, now);
         if !broken.is_empty() {
-            return Err(broken);
+            return Err(distinct(broken));
         }
         if next == *self {
             return Ok(None);
@@ -273,23 +277,23 @@ impl Investment {
         let strict = product.terms.strict_dates;
         let progress = self.facts.progress;
         let steps = [
-            statement.is_accepted_at_null.then(|| empty_or_final("accepted_at", progress.accepted())),
-            statement.is_paid_at_null.then(|| empty_or_final("paid_at", progress.paid())),
+            statement.is_accepted_at_null.then(|| empty_or_final("accepted_at", progress.accepted()).map_err(alone)),
+            statement.is_paid_at_null.then(|| empty_or_final("paid_at", progress.paid()).map_err(alone)),
             statement.disagio.map(|disagio| self.take_disagio(disagio, campaign, product, now)),
-            statement.accepted_at.map(|at| self.take_acceptance(Stated { at, received_at: now }, strict)),
+            statement.accepted_at.map(|at| self.take_acceptance(Stated { at, received_at: now }, strict).map_err(alone)),
             statement.paid_at.map(|at| self.take_payment(Stated { at, received_at: now }, campaign, product)),
-            statement.wallet.map(|wallet| self.take_wallet(wallet)),
+            statement.wallet.map(|wallet| self.take_wallet(wallet).map_err(alone)),
         ];
-        steps.into_iter().flatten().filter_map(Result::err).collect()
+        steps.into_iter().flatten().filter_map(Result::err).flatten().collect()
     }
 
-    fn take_disagio(&mut self, disagio: Money, campaign: &Campaign, product: &Product, now: Instant) -> Result<(), Refusal> {
+    fn take_disagio(&mut self, disagio: Money, campaign: &Campaign, product: &Product, now: Instant) -> Result<(), Vec<Refusal>> {
         if self.disagio == Some(disagio) {
             return Ok(());
         }
-        self.must_be_open(Act::SetDisagio)?;
+        self.must_be_open(Act::SetDisagio).map_err(alone)?;
         if self.facts.progress.accepted().is_some() {
-            return Err(Refusal::FactIsFinal { field: "disagio" });
+            return Err(alone(Refusal::FactIsFinal { field: "disagio" }));
         }
         self.payable = amounts(campaign, product, self.units, Some(disagio), now.value_date())?;
         self.disagio = Some(disagio);
@@ -315,14 +319,16 @@ impl Investment {
     }
 
     /// The payment's date is the value date, and fixes the amounts.
-    fn take_payment(&mut self, stated: Stated, campaign: &Campaign, product: &Product) -> Result<(), Refusal> {
+    fn take_payment(&mut self, stated: Stated, campaign: &Campaign, product: &Product) -> Result<(), Vec<Refusal>> {
         match self.facts.progress {
-            Progress::Paid { paid, .. } | Progress::Delivered { paid, .. } => same_or_final("paid_at", paid, stated),
-            Progress::Signed if self.facts.ended.is_none() => Err(Refusal::NotAccepted),
-            Progress::Signed => self.must_be_open(Act::MarkPaid),
+            Progress::Paid { paid, .. } | Progress::Delivered { paid, .. } => {
+                same_or_final("paid_at", paid, stated).map_err(alone)
+            }
+            Progress::Signed if self.facts.ended.is_none() => Err(alone(Refusal::NotAccepted)),
+            Progress::Signed => self.must_be_open(Act::MarkPaid).map_err(alone),
             Progress::Accepted { accepted } => {
-                self.must_be_open(Act::MarkPaid)?;
-                in_order(product.terms.strict_dates, "paid_at", stated, "accepted_at", accepted)?;
+                self.must_be_open(Act::MarkPaid).map_err(alone)?;
+                in_order(product.terms.strict_dates, "paid_at", stated, "accepted_at", accepted).map_err(alone)?;
                 self.payable = amounts(campaign, product, self.units, self.disagio, stated.at.value_date())?;
                 self.facts.progress = Progress::Paid { accepted, paid: stated };
                 Ok(())
@@ -349,8 +355,12 @@ fn amounts(
     units: Units,
     disagio: Option<Money>,
     value_date: Date,
-) -> Result<Payable, Refusal> {
+) -> Result<Payable, Vec<Refusal>> {
     payable(&payable_inputs(campaign, product, units, disagio, value_date))
+}
+
+fn alone(refusal: Refusal) -> Vec<Refusal> {
+    vec![refusal]
 }
 
 fn same_or_final(field: &'static str, known: Stated, stated: Stated) -> Result<(), Refusal> {

@@ -2,10 +2,12 @@
 
 mod decide;
 mod matrix;
+mod payment;
 mod status;
 
 pub use decide::{Order, Statement};
 pub use matrix::{STATES_DOCUMENT_TITLE, states_document};
+pub use payment::PaymentFault;
 pub use status::{Act, Ended, Ending, Facts, Party, Progress, Review, Stated, Status, may, open_acts, status};
 
 use jiff::civil::Date;
@@ -144,8 +146,13 @@ impl Investment {
     /// What is to be paid on a day, and how it comes about.
     ///
     /// # Errors
-    /// The product was paid back before that day, or the amounts do not fit.
-    pub fn payable_on<'a>(&self, campaign: &Campaign, product: &'a Product, value_date: Date) -> Result<Explained<'a>, Refusal> {
+    /// Everything that stands against it: the product was paid back before that day, the amounts do not fit.
+    pub fn payable_on<'a>(
+        &self,
+        campaign: &Campaign,
+        product: &'a Product,
+        value_date: Date,
+    ) -> Result<Explained<'a>, Vec<Refusal>> {
         explained(&payable_inputs(campaign, product, self.units, self.disagio, value_date))
     }
 

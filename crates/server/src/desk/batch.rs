@@ -325,7 +325,7 @@ impl<W: Writer> Batches<W> {
                 subject_keys: &mut subject_keys,
             };
             let outcome = if work.is_dry_run() {
-                run_dry(work.as_mut(), &book, &mut cx)
+                run_dry(work.as_mut(), &mut book, &mut cx)
             } else {
                 catch_unwind(AssertUnwindSafe(|| work.run(&mut book, &mut cx)))
             };
@@ -393,7 +393,7 @@ fn wanted_by(batch: &[Box<dyn Work>]) -> Wanted {
 type Ran = std::thread::Result<Result<Option<ToRemember>, crate::operations::Refused>>;
 
 /// Decides on a copy that is thrown away.
-fn run_dry(work: &mut dyn Work, book: &Book, cx: &mut Context<'_>) -> Ran {
+fn run_dry(work: &mut dyn Work, book: &mut Book, cx: &mut Context<'_>) -> Ran {
     let mut copy = book.clone();
     let mut record = Record::new(cx.record.batch_id, cx.record.day);
     let mut head = *cx.head;
@@ -406,7 +406,11 @@ fn run_dry(work: &mut dyn Work, book: &Book, cx: &mut Context<'_>) -> Ran {
         head: &mut head,
         subject_keys: cx.subject_keys,
     };
-    catch_unwind(AssertUnwindSafe(|| work.run(&mut copy, &mut dry)))
+    let ran = catch_unwind(AssertUnwindSafe(|| work.run(&mut copy, &mut dry)));
+    if Bug::DryRunTakesUnits.is_planted() {
+        book.campaigns = copy.campaigns;
+    }
+    ran
 }
 
 fn sealed(

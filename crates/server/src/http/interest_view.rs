@@ -314,7 +314,7 @@ fn shown(faults: &[InterestFault]) -> Faults {
             InterestFault::Irregular => "/schedule/stub".to_owned(),
             InterestFault::Period { index, .. } => format!("/interest_periods/{index}"),
         };
-        FieldError::new(pointer, FieldCode::InvalidValue, fault.to_string())
+        FieldError::new(pointer, FieldCode::Interest(*fault), fault.to_string())
     });
     errors.collect()
 }

@@ -12,6 +12,7 @@ pub mod documents;
 pub mod errors;
 pub mod etag;
 pub mod health;
+pub mod interest_periods;
 pub mod interest_view;
 pub mod investment_filter;
 pub mod investment_view;

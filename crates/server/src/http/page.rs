@@ -188,6 +188,29 @@ impl PageRequest {
         store::queries::PageRequest { from, limit: self.limit }
     }
 
+    /// What a list that is in memory, in the order of its positions, has for [`Self::rows`].
+    #[must_use]
+    pub fn rows_of<T>(&self, mut all: Vec<T>, position: impl Fn(&T) -> Position) -> store::queries::Page<T> {
+        let store::queries::PageRequest { from, limit } = self.rows();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let order = |at: Position| (at.created_at, at.id);
+        let (start, end) = match from {
+            From::Start => (0, limit),
+            From::After(place) => {
+                let start = all.partition_point(|row| order(position(row)) <= order(place));
+                (start, start.saturating_add(limit))
+            }
+            From::Before(place) => {
+                let end = all.partition_point(|row| order(position(row)) < order(place));
+                (end.saturating_sub(limit), end)
+            }
+        };
+        let count = all.len();
+        let rows: Vec<T> = all.drain(start..end.min(count)).collect();
+        let (has_previous, has_next) = (start > 0 && !rows.is_empty(), end < count && !rows.is_empty());
+        store::queries::Page { count: count as u64, rows, has_previous, has_next }
+    }
+
     /// The page as it is answered, made of what the store found for [`Self::rows`].
     ///
     /// `address` is the absolute address of the list without its query.
@@ -265,30 +288,12 @@ mod tests {
         Position { created_at: Instant::from_micros(i64::from(number) / 2), id: Uuid::from_u128(u128::from(number)) }
     }
 
-    /// What a store does: the rows of 1..=objects behind the cursor, oldest first.
-    fn find(request: &PageRequest, objects: u8) -> store::queries::Page<u8> {
-        let asked = request.rows();
-        let limit = usize::try_from(asked.limit).unwrap();
-        let order = |position: Position| (position.created_at, position.id);
-        let (mut rows, is_back): (Vec<u8>, bool) = match asked.from {
-            From::Start => ((1..=objects).take(limit).collect(), false),
-            From::After(from) => ((1..=objects).filter(|row| order(at(*row)) > order(from)).take(limit).collect(), false),
-            From::Before(from) => ((1..=objects).rev().filter(|row| order(at(*row)) < order(from)).take(limit).collect(), true),
-        };
-        if is_back {
-            rows.reverse();
-        }
-        let has_previous = rows.first().is_some_and(|row| *row > 1);
-        let has_next = rows.last().is_some_and(|row| *row < objects);
-        store::queries::Page { count: u64::from(objects), rows, has_previous, has_next }
-    }
-
     fn get(raw: &str, objects: u8) -> Result<Page<u8>, Problem> {
         let mut query = Query::parse(raw)?;
         let request = PageRequest::read(&mut query, &KEY, tenant(1), "investments");
         let _status = query.optional("status", |value| Ok(value.to_owned()));
         query.finish()?;
-        Ok(request.page(&KEY, "http://h/api/x/", find(&request, objects), |row| at(*row)))
+        Ok(request.page(&KEY, "http://h/api/x/", request.rows_of((1..=objects).collect(), |row| at(*row)), |row| at(*row)))
     }
 
     fn query_of(link: Option<&String>) -> String {

@@ -105,7 +105,7 @@ async fn create_quote(
     };
     let (campaign, product) = counter.find(offer).await?;
     let quote = explained(&payable_inputs(&campaign, &product, units, disagio, value_date));
-    let quote = quote.map_err(|refusal| problem_of(&Refused::from(refusal)))?;
+    let quote = quote.map_err(|broken| problem_of(&Refused::from(broken)))?;
     Ok(Json(PayableView::of(&quote, &product.terms.interest, true)))
 }
 
@@ -117,9 +117,9 @@ async fn payable_of(counter: &Counter, viewer: Viewer, id: InvestmentId, now: In
     };
     let (investment, campaign, product) = counter.find(read).await?;
     let explained = investment.payable_on(&campaign, &product, investment.value_date(now));
-    let explained = explained.map_err(|refusal| problem_of(&Refused::from(refusal)))?;
-    if !investment.payment_is_provisional() && explained.payable != investment.payable {
-        tracing::error!("the amounts of a paid investment do not follow from its terms");
+    let explained = explained.map_err(|broken| problem_of(&Refused::from(broken)))?;
+    if let Err(fault) = investment.compare_payment(&campaign, &product) {
+        tracing::error!(investment = %investment.id, %fault, "a payment does not follow from its terms");
         return Err(Problem::internal());
     }
     let provisional = investment.payment_is_provisional();

@@ -42,6 +42,17 @@ pub fn money(json: &Json) -> Result<Money, Faults> {
     amount(json, Money::from_wire)
 }
 
+/// Reads money of which there is some: stated in the currency's own minor unit, more than zero.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn positive_money(json: &Json) -> Result<Money, Faults> {
+    amount(json, |amount, decimals, currency| {
+        let money = Money::from_wire(amount, decimals, currency)?;
+        if money == Money::zero(currency) { Err(MoneyFault::NotPositive) } else { Ok(money) }
+    })
+}
+
 /// Reads a price per unit: 0 to 18 decimals, more than zero.
 ///
 /// # Errors

@@ -5,6 +5,8 @@ use std::io;
 use std::path::Path;
 
 use domain::ids::InvestorId;
+use domain::investment::Investment;
+use domain::investor::Investor;
 use domain::journal::{Head, Object, SubjectKey, state_mac};
 use domain::state::Journaled;
 use store::{Reader, StoreError};
@@ -12,6 +14,7 @@ use uuid::Uuid;
 
 use super::counters::Counted;
 use super::newest::{Collector, Merged, Newest};
+use super::payments::Payments;
 use super::{CHUNK_ROWS, Difference, Report};
 use crate::jobs::head::HeadFault;
 use crate::keyring::{self, Keyring};
@@ -70,8 +73,8 @@ pub fn compare_head(archive: &Reader, kept: Result<Head, HeadFault>) -> Result<(
     }
 }
 
-/// Compares every row with its newest entry, and every counter with what it counts. Rows come in the order of `newest`:
-/// kind by kind, and by id.
+/// Compares every row with its newest entry, every payment with what follows from its terms, and every counter with what it
+/// counts. Rows come in the order of `newest`: kind by kind, and by id.
 ///
 /// # Errors
 /// The first row that differs.
@@ -79,19 +82,29 @@ pub fn compare_rows(archive: &Reader, keyring: &Keyring, newest: Merged, report:
     let mut rows = Rows { archive, keyring, newest, next: None, compared: 0 };
     rows.advance()?;
     let mut counted = Counted::default();
-    rows.compare(|after, limit| archive.all_organisations(after, limit), |row| row.id, |_| ())?;
-    rows.compare(|after, limit| archive.all_clients(after, limit), |row| row.id, |_| ())?;
-    rows.compare(|after, limit| archive.all_issuers(after, limit), |row| row.id, |_| ())?;
-    rows.compare(|after, limit| archive.all_products(after, limit), |row| row.id, |_| ())?;
-    rows.compare(|after, limit| archive.all_listings(after, limit), |row| row.id, |_| ())?;
-    rows.compare(|after, limit| archive.all_campaigns(after, limit), |row| row.id, |_| ())?;
-    rows.compare(|after, limit| archive.all_investors(after, limit), |row| row.id, |row| counted.investor(row))?;
+    let mut payments = Payments::new(archive);
+    rows.compare(|after, limit| archive.all_organisations(after, limit), |row| row.id, |_| Ok(()))?;
+    rows.compare(|after, limit| archive.all_clients(after, limit), |row| row.id, |_| Ok(()))?;
+    rows.compare(|after, limit| archive.all_issuers(after, limit), |row| row.id, |_| Ok(()))?;
+    rows.compare(|after, limit| archive.all_products(after, limit), |row| row.id, |_| Ok(()))?;
+    rows.compare(|after, limit| archive.all_listings(after, limit), |row| row.id, |_| Ok(()))?;
+    rows.compare(|after, limit| archive.all_campaigns(after, limit), |row| row.id, |_| Ok(()))?;
+    let count = |row: &Investor| {
+        counted.investor(row);
+        Ok(())
+    };
+    rows.compare(|after, limit| archive.all_investors(after, limit), |row| row.id, count)?;
     rows.compare_persons()?;
-    rows.compare(|after, limit| archive.all_wallets(after, limit), |row| row.id, |_| ())?;
-    rows.compare(|after, limit| archive.all_documents(after, limit), |row| row.id, |_| ())?;
-    rows.compare(|after, limit| archive.all_investments(after, limit), |row| row.id, |row| counted.investment(row))?;
-    rows.compare(|after, limit| archive.all_credits(after, limit), |row| row.id, |_| ())?;
+    rows.compare(|after, limit| archive.all_wallets(after, limit), |row| row.id, |_| Ok(()))?;
+    rows.compare(|after, limit| archive.all_documents(after, limit), |row| row.id, |_| Ok(()))?;
+    let count = |row: &Investment| {
+        counted.investment(row);
+        payments.compare(row)
+    };
+    rows.compare(|after, limit| archive.all_investments(after, limit), |row| row.id, count)?;
+    rows.compare(|after, limit| archive.all_credits(after, limit), |row| row.id, |_| Ok(()))?;
     report.rows = rows.compared;
+    report.payments = payments.recomputed;
     if let Some((object, _)) = rows.next {
         return Err(difference(object, WITHOUT_ROW));
     }
@@ -117,7 +130,7 @@ impl Rows<'_> {
         &mut self,
         chunk: impl Fn(Option<K>, u32) -> Result<Vec<V>, StoreError>,
         id: impl Fn(&V) -> K,
-        mut count: impl FnMut(&V),
+        mut look: impl FnMut(&V) -> Result<(), Difference>,
     ) -> Result<(), Difference> {
         let mut after = None;
         loop {
@@ -127,7 +140,7 @@ impl Rows<'_> {
             let keys = self.keys(rows.iter().filter_map(Journaled::subject))?;
             for row in &rows {
                 self.compare_row(row, &keys)?;
-                count(row);
+                look(row)?;
             }
         }
     }

@@ -8,6 +8,7 @@
 mod counters;
 mod journal;
 mod newest;
+mod payments;
 mod register;
 
 use std::fmt;
@@ -35,6 +36,8 @@ pub struct Report {
     pub journal_entries: u64,
     /// Rows compared with their newest entry.
     pub rows: u64,
+    /// Payments computed again from terms, rules and value date.
+    pub payments: u64,
     /// Documents whose bytes were read.
     pub documents: u64,
     /// Token contracts read.
@@ -49,8 +52,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "everything holds: {} journal entries, {} rows, {} documents, {} tokens, {} issues, {} units on the ledger",
-            self.journal_entries, self.rows, self.documents, self.tokens, self.issues, self.units
+            "everything holds: {} journal entries, {} rows, {} payments, {} documents, {} tokens, {} issues, {} units on the ledger",
+            self.journal_entries, self.rows, self.payments, self.documents, self.tokens, self.issues, self.units
         )
     }
 }

@@ -15,6 +15,7 @@ mod credits;
 mod demo;
 mod desk;
 mod documents;
+mod dry_run;
 mod faults;
 mod guide;
 mod health;

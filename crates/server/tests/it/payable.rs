@@ -1,5 +1,8 @@
 //! What an investment costs: interest terms of a product, payables line by line, quotes.
 
+mod periods;
+mod rows;
+
 use std::process::Command;
 
 use domain::product::Product;

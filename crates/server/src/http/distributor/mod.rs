@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{Counter, documents, payable};
+use super::{Counter, documents, interest_periods, payable};
 
 /// Every route of the Distributor API.
 #[must_use]
@@ -18,6 +18,7 @@ pub fn routes() -> OpenApiRouter<Arc<Counter>> {
     OpenApiRouter::new()
         .merge(documents::distributor_routes())
         .merge(catalogue::routes())
+        .merge(interest_periods::distributor_routes())
         .merge(investors::routes())
         .merge(investments::routes())
         .merge(payable::distributor_routes())

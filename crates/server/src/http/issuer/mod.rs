@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{Counter, documents, payable};
+use super::{Counter, documents, interest_periods, payable};
 
 /// Every route of the Issuer API.
 #[must_use]
@@ -20,6 +20,7 @@ pub fn routes() -> OpenApiRouter<Arc<Counter>> {
         .merge(documents::issuer_routes())
         .merge(issuers::routes())
         .merge(products::routes())
+        .merge(interest_periods::issuer_routes())
         .merge(platforms::routes())
         .merge(listings::routes())
         .merge(campaigns::routes())

@@ -24,7 +24,7 @@ use crate::http::page::Page;
 use crate::http::problem::Problem;
 use crate::http::product_view::{ProductView, product_position};
 use crate::http::reading::{Ids, ListAsked, NoQuery, shown_page};
-use crate::http::view::{MoneyView, money};
+use crate::http::view::{MoneyView, positive_money};
 use crate::operations::product::StateInterest;
 
 /// What can be stated about a product until its first campaign.
@@ -86,7 +86,7 @@ async fn change_product(
 ) -> Result<Response, Problem> {
     let mut fields = Fields::of(&body);
     let interest = fields.nullable("interest", interest).map(|stated| stated.unwrap_or(Interest::None));
-    let nominal_value = fields.nullable("nominal_value", money);
+    let nominal_value = fields.nullable("nominal_value", positive_money);
     fields.finish()?;
     let operation = StateInterest {
         organisation_id: caller.organisation_id,

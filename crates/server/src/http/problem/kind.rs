@@ -1,6 +1,7 @@
 //! The closed lists of problems and of field errors.
 
 use axum::http::StatusCode;
+use domain::interest::InterestFault;
 use serde::Serialize;
 
 /// The stable kinds of problem. A kind fixes the status, the `type` and the title.
@@ -71,6 +72,8 @@ pub enum FieldCode {
     NotFound,
     /// The field was set before and cannot be changed.
     Immutable,
+    /// Interest terms, or one period of them, are not in order.
+    Interest(InterestFault),
 }
 
 impl ProblemKind {
@@ -165,6 +168,7 @@ impl FieldCode {
             Self::InvalidValue => "invalid_value",
             Self::NotFound => "not_found",
             Self::Immutable => "immutable",
+            Self::Interest(fault) => fault.code(),
         }
     }
 }

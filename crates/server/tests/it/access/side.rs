@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use domain::calendar::BusinessDayRule;
+use domain::daycount::DayCount;
 use domain::ids::{OrganisationId, ProductId};
+use domain::interest::{CouponStatement, Coupons, Frequency, Interest, ListedPeriod, Periods, RateBasis};
 use domain::investor::PersonKind;
+use domain::money::{Currency, Money, Percent};
 use domain::organisation::OrganisationKind;
 use domain::product::AssetCode;
 use domain::text::Name;
@@ -79,6 +83,8 @@ impl Side {
         let issuer_id = office.desk.run(issuer, now).await.unwrap().id;
         let mut terms = office.archive.product_any(ProductId::new(world.handout.product_id)).unwrap().unwrap().terms;
         terms.asset_code = AssetCode::parse(&format!("S{serial}")).unwrap();
+        terms.interest = two_long_coupons();
+        terms.nominal_value = Some(Money::from_minor(100, Currency::parse("EUR").unwrap()));
         let product = office.desk.run(CreateProduct { organisation_id, issuer_id, terms }, now).await.unwrap();
         let listing = CreateListing { organisation_id, product_id: product.id, platform_id };
         let listing_id = office.desk.run(listing, now).await.unwrap().id;
@@ -250,4 +256,21 @@ impl Side {
         }
         sight
     }
+}
+
+/// Coupons that go on however far a test turns the clock.
+fn two_long_coupons() -> Interest {
+    let [start, between, maturity] = ["2025-01-15", "2100-01-15", "2195-01-15"].map(|date| date.parse().unwrap());
+    let period = |start, end| ListedPeriod { start, end, payment: None, rate: None, notional: Vec::new() };
+    let periods = vec![period(start, between), period(between, maturity)];
+    let statement = CouponStatement {
+        rate: Percent::parse("1").unwrap(),
+        rate_basis: RateBasis::PerYear,
+        day_count: DayCount::ThirtyE360,
+        interest_start: start,
+        maturity,
+        business_day_rule: BusinessDayRule::Following,
+        periods: Periods::Listed { frequency: Frequency::Annual, periods },
+    };
+    Interest::Coupons(Box::new(Coupons::new(statement).unwrap()))
 }
