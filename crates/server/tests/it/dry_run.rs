@@ -102,11 +102,15 @@ fn broken(offer: &Offer, asked: &Asked) -> BTreeSet<String> {
     let agio = (amount * offer.agio_percent + 50) / 100;
     let disagio = asked.disagio.filter(|(currency, _)| *currency == offer.currency).map_or(0, |(_, minor)| minor);
     let total_fits = (amount + agio).saturating_sub(disagio) <= LARGEST;
+    let is_foreign = asked.disagio.is_some_and(|(currency, _)| currency != offer.currency);
+    // Without a payment today counts, which is later than the maturity.
+    let is_late = offer.product == 2 && asked.paid.is_none_or(|paid| DATES[paid].1 > MATURITY);
+    // There is a total where there is each of its parts.
+    let has_total = !is_foreign && !is_late && disagio <= amount;
     let is_strict = offer.product == 1;
     let is_accepted = asked.accepted.is_some() && asked.documents == 2;
     let accepted_late = is_strict && is_accepted && asked.accepted < Some(asked.signed);
     let is_paid = is_accepted && !accepted_late;
-    let value_date = asked.paid.map(|paid| DATES[paid].1);
     [
         ("campaign_inactive", !offer.is_active),
         ("person_kind_not_allowed", if asked.is_natural { !offer.natural } else { !offer.legal }),
@@ -115,11 +119,10 @@ fn broken(offer: &Offer, asked: &Asked) -> BTreeSet<String> {
         ("not_a_multiple_of_step_size", offer.product == 1 && !asked.units.is_multiple_of(5)),
         ("below_minimum_investment_amount", fits && offer.minimum_minor.is_some_and(|minimum| amount < minimum)),
         ("allocation_exhausted", offer.is_active && asked.units > offer.left),
-        ("amount_too_large", !fits || agio > LARGEST || !total_fits),
-        ("currency_mismatch", asked.disagio.is_some_and(|(currency, _)| currency != offer.currency)),
+        ("amount_too_large", !fits || agio > LARGEST || has_total && !total_fits),
+        ("currency_mismatch", is_foreign),
         ("disagio_above_investment_amount", fits && disagio > amount),
-        // Without a payment today counts, which is later than its maturity.
-        ("value_date_after_maturity", offer.product == 2 && value_date.is_none_or(|date| date > MATURITY)),
+        ("value_date_after_maturity", is_late),
         ("signed_documents_missing", asked.accepted.is_some() && asked.documents < 2),
         ("not_accepted", asked.paid.is_some() && !is_paid),
         (
@@ -196,7 +199,7 @@ impl Market {
     async fn open_campaign(&mut self) {
         let product = self.pick(&[0, 1, 2]);
         let currency = if product != 2 && self.rarely(3) { "JPY" } else { "EUR" };
-        let is_dear = product == 0 && self.rarely(2);
+        let is_dear = product == 0 && self.rarely(4);
         let price_minor = if is_dear { 10_u128.pow(18) } else { u128::from(1 + self.below(2_000)) };
         let min = 1 + self.below(10);
         let offer = Offer {
@@ -208,10 +211,10 @@ impl Market {
             minimum_minor: self.rarely(3).then(|| price_minor * u128::from(min + 2)).filter(|_| !is_dear),
             min,
             max: min + self.below(60),
-            natural: !self.rarely(5),
-            legal: !self.rarely(4),
+            natural: !self.rarely(8),
+            legal: !self.rarely(6),
             is_active: !self.rarely(6),
-            left: 5 + self.below(150),
+            left: 20 + self.below(400),
         };
         let mut body = merged(
             self.world.campaign_body(),
@@ -244,8 +247,10 @@ impl Market {
         let buyer = self.pick(&[0, 0, 1, 2]);
         let date = |market: &mut Self| market.pick(&[0, 1, 1, 2]);
         let signed = date(self);
-        let accepted = (!self.rarely(3)).then(|| if self.rarely(5) { date(self) } else { signed });
-        let wants_payment = if accepted.is_some() { !self.rarely(2) } else { self.rarely(6) };
+        // What bears interest can be bought no more, unless the payment was before its maturity.
+        let is_over = offer.product == 2;
+        let accepted = (is_over && !self.rarely(5) || !self.rarely(3)).then(|| if self.rarely(5) { date(self) } else { signed });
+        let wants_payment = if accepted.is_some() { is_over && !self.rarely(5) || self.rarely(2) } else { self.rarely(6) };
         let paid = wants_payment.then(|| if self.rarely(4) { date(self) } else { accepted.unwrap_or(signed) });
         let documents = if accepted.is_some() && !self.rarely(6) { 2 } else { self.pick(&[0, 1, 2]) };
         let disagio = self.rarely(3).then(|| {

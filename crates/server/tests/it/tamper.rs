@@ -105,6 +105,53 @@ async fn s09_an_illegal_state_is_refused_by_the_database_and_exposed_by_the_jour
     }
 }
 
+/// Rows that are changed together with their journal by somebody who has the instance's keys: what was paid still has to
+/// follow from the terms, the version of the rules and the value date.
+#[tokio::test(flavor = "multi_thread")]
+async fn m09_a_payment_that_does_not_follow_from_its_terms_is_found_though_the_journal_agrees() {
+    let folder = Folder::settled().await;
+    let report = verify(&folder.data, None).await.unwrap();
+    assert_eq!(report.payments, 2, "both paid investments are computed again");
+    let id = folder.investment_id;
+    let both =
+        |column: &str| format!("UPDATE investment SET {column} = {column} + 1, payment_total_minor = payment_total_minor + 1");
+    for (tampering, expected) in [
+        (both("investment_amount_minor"), "has 10.01 EUR as investment_amount, 10.00 EUR follows from its terms"),
+        (both("agio_minor"), "has 0.01 EUR as agio, 0.00 EUR follows from its terms"),
+        (both("accrued_interest_minor"), "has 0.01 EUR as accrued_interest, 0.00 EUR follows from its terms"),
+        (
+            "UPDATE investment SET disagio_minor = 1, payment_total_minor = payment_total_minor - 1".to_owned(),
+            "has 0.01 EUR as disagio, 0.00 EUR follows from its terms",
+        ),
+        (
+            "UPDATE investment SET disagio_stated_minor = 1001".to_owned(),
+            "could not have been paid: disagio_above_investment_amount",
+        ),
+        (
+            "UPDATE investment SET terms_version = 2".to_owned(),
+            "was computed from version 2 of the product's terms, the product has version 1",
+        ),
+        (
+            "UPDATE investment SET rule_version = 2".to_owned(),
+            "was computed by version 2 of the rules, which this program does not know",
+        ),
+        (
+            "UPDATE campaign SET price_amount = 101".to_owned(),
+            "has 10.00 EUR as investment_amount, 10.10 EUR follows from its terms",
+        ),
+    ] {
+        let copy = Folder::copy_of(&folder);
+        let connection = copy.without_guards();
+        let rows =
+            if tampering.starts_with("UPDATE investment") { format!(" WHERE id = x'{}'", id.simple()) } else { String::new() };
+        assert_eq!(connection.execute(&format!("{tampering}{rows}"), []).unwrap(), 1, "{tampering}");
+        let found = copy.found().await;
+        assert!(found.ends_with("is not as the journal says"), "{tampering}: {found}");
+        copy.journal_again(&connection);
+        assert_eq!(copy.found().await, format!("investment {id}: {expected}"), "{tampering}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_is_deleted_or_added_is_found() {
     let folder = Folder::settled().await;

@@ -1,6 +1,7 @@
 //! The rules of the house that the compiler does not know: who may import whom, where SQL may stand, how long a file may be, which
 //! words and marks are not used. Every rule is a pure function over file texts with a test that shows it a violation.
 
+mod floats;
 mod layers;
 mod lexer;
 mod marks;
@@ -134,6 +135,21 @@ fn nothing_is_left_unfinished() {
 #[test]
 fn production_code_returns_errors() {
     assert_rule(marks::panicking_calls);
+}
+
+#[test]
+fn m01_no_binary_float_is_in_the_money_path() {
+    assert_rule(floats::binary_floats);
+    assert_rule(floats::lax_lints);
+    let planted = "// f64\nfn cents(price: f64) -> i64 {\n    let share = total as f32;\n    \"f64\"; rate.to_f64()\n}\n";
+    let found = [2, 3, 4].map(|line| format!("{line}: a binary float in the money path"));
+    assert_eq!(reports(floats::binary_floats, "crates/domain/src/money.rs", planted), found);
+    assert_eq!(reports(floats::binary_floats, "crates/server/src/meters/state.rs", planted), [""; 0]);
+    assert_eq!(
+        reports(floats::lax_lints, "Cargo.toml", "float_arithmetic = \"warn\""),
+        ["1: must say \"float_arithmetic = \\\"deny\\\"\""]
+    );
+    assert_eq!(reports(floats::lax_lints, "crates/domain/Cargo.toml", "[lints]\n").len(), 1);
 }
 
 #[test]

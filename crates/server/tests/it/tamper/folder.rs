@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use domain::ids::ProductId;
-use domain::journal::Entry;
+use domain::journal::{Entry, SubjectKey, state_mac};
 use domain::product::Token;
+use domain::state::Journaled;
 use ledger::contract::{Item, Kind, execute_calldata, execute_gas_limit};
 use ledger::embedded::{BASE_FEE_PER_GAS_WEI, TRANSACTION_GAS_LIMIT};
 use ledger::transaction::{Fees, LocalSigner, Signer, Unsigned};
@@ -121,6 +122,33 @@ impl Folder {
         let archive = Database::open(&self.data).unwrap().reader(1).unwrap();
         let length = archive.journal_head().unwrap().sequence;
         archive.journal_after(length - 1, 1).unwrap().remove(0)
+    }
+
+    /// Has the journal say what the rows of the investment and of the campaigns say now, with the instance's own keys.
+    pub fn journal_again(&self, connection: &Connection) {
+        let keyring = Keyring::open(&self.data.join("root.key"), &mut Entropy::from_seed([1; 32])).unwrap();
+        let archive = Database::open(&self.data).unwrap().reader(1).unwrap();
+        let investments = archive.all_investments(None, 100).unwrap();
+        let investment = investments.iter().find(|row| row.id.uuid() == self.investment_id).unwrap();
+        let subject = investment.investor_id;
+        let subject_key = keyring.unwrap_key(subject, &archive.wrapped_keys(&[subject]).unwrap()[&subject]).unwrap();
+        self.journal_row(connection, investment, &subject_key);
+        for campaign in archive.all_campaigns(None, 100).unwrap() {
+            self.journal_row(connection, &campaign, &keyring.journal_key());
+        }
+    }
+
+    fn journal_row(&self, connection: &Connection, row: &impl Journaled, key: &SubjectKey) {
+        let newest = self.newest_entry();
+        let entry = Entry {
+            sequence: newest.entry.sequence + 1,
+            object: row.object(),
+            subject: row.subject(),
+            state_mac: state_mac(key, row.object(), &row.state()),
+            previous_hash: newest.hash,
+            ..newest.entry
+        };
+        append(connection, &entry);
     }
 
     /// Orders one unit with the registrar's own key, past the register.
