@@ -129,6 +129,23 @@ mod tests {
         }
     }
 
+    /// Gauss' formula in the form of Lichtenberg (Historia Mathematica 24, 1997), which counts days of March.
+    #[test]
+    fn easter_falls_where_another_formula_says() {
+        for year in 1583_i16..=9999 {
+            let wide = i64::from(year);
+            let century = wide / 100;
+            let (moon, sun) = (15 + (3 * century + 3) / 4 - (8 * century + 13) / 25, 2 - (3 * century + 3) / 4);
+            let golden = wide % 19;
+            let seed = (19 * golden + moon) % 30;
+            let full_moon = 21 + seed - (seed + golden / 11) / 29;
+            let first_sunday = 7 - (wide + wide / 4 + sun).rem_euclid(7);
+            let march_day = full_moon + 7 - (full_moon - first_sunday).rem_euclid(7);
+            let expected = Date::new(year, 3, 1).unwrap().checked_add(Span::new().days(march_day - 1)).unwrap();
+            assert_eq!(easter_sunday(year), Some(expected), "{year}");
+        }
+    }
+
     #[test]
     fn target_is_closed_on_its_holidays_and_weekends_and_open_else() {
         for closed in [
@@ -143,12 +160,31 @@ mod tests {
             "1999-12-31",
             "2001-12-31",
             "2000-12-26",
+            "2000-05-01",
+            "2000-04-21",
+            "2000-04-24",
+            "1998-12-31",
+            "1999-01-01",
         ] {
             assert!(!is_target_day(date(closed)), "{closed}");
         }
-        for open in
-            ["2025-12-24", "2025-12-31", "2025-10-03", "2025-04-17", "2025-04-22", "1999-04-02", "1999-05-03", "2025-06-09"]
-        {
+        for open in [
+            "1997-12-26",
+            "1998-05-01",
+            "1997-12-31",
+            "2002-12-31",
+            "2025-01-02",
+            "2025-05-02",
+            "2025-05-12",
+            "2025-12-24",
+            "2025-12-31",
+            "2025-10-03",
+            "2025-04-17",
+            "2025-04-22",
+            "1999-04-02",
+            "1999-05-03",
+            "2025-06-09",
+        ] {
             assert!(is_target_day(date(open)), "{open}");
         }
     }
