@@ -328,6 +328,61 @@ mod tests {
         }
     }
 
+    /// Sums and differences are exact, of one currency, and within 64 bits.
+    #[test]
+    fn money_is_added_and_taken_off_in_one_currency() {
+        let of = |minor, code: &str| Money::from_minor(minor, Currency::parse(code).unwrap());
+        let cents = |minor| of(minor, "EUR");
+        assert_eq!((cents(7).checked_add(cents(3)), cents(7).checked_sub(cents(3))), (Some(cents(10)), Some(cents(4))));
+        assert_eq!((cents(7).checked_add(of(3, "USD")), cents(7).checked_sub(of(3, "USD"))), (None, None));
+        assert_eq!((cents(i64::MAX).checked_add(cents(1)), cents(i64::MIN).checked_sub(cents(1))), (None, None));
+        assert_eq!((cents(i64::MAX - 1).checked_add(cents(1)), Money::zero(eur())), (Some(cents(i64::MAX)), cents(0)));
+        assert_eq!(
+            (cents(1_234).exact(), of(5, "JPY").exact(), of(5, "KWD").exact()),
+            (exact(617, 50), exact(5, 1), exact(1, 200))
+        );
+        assert_eq!((cents(5).minor(), cents(5).currency().code(), of(5, "KWD").currency().code()), (5, "EUR", "KWD"));
+    }
+
+    #[test]
+    fn money_is_read_and_written_as_it_is_counted() {
+        for (minor, code, text) in [
+            (123_456, "EUR", "1234.56 EUR"),
+            (5, "EUR", "0.05 EUR"),
+            (-5, "EUR", "-0.05 EUR"),
+            (-12_345, "KWD", "-12.345 KWD"),
+            (7, "JPY", "7 JPY"),
+            (-7, "JPY", "-7 JPY"),
+        ] {
+            assert_eq!(Money::from_minor(minor, Currency::parse(code).unwrap()).to_string(), text);
+        }
+        for (amount, expected) in [("0", 0), ("10", 10), ("1000000000000000000", 1_000_000_000_000_000_000)] {
+            assert_eq!(Money::from_wire(amount, 2, eur()).map(Money::minor), Ok(expected));
+        }
+        for refused in ["1000000000000000001", "18446744073709551616", "-0", "00", "1_0", ""] {
+            assert_eq!(Money::from_wire(refused, 2, eur()), Err(MoneyFault::NotAnInteger), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_price_keeps_what_was_stated() {
+        let price = Price::from_wire("12345", 4, eur()).unwrap();
+        assert_eq!((price.amount(), price.decimals(), price.currency().code()), (12_345, 4, "EUR"));
+        assert_eq!(price.exact(), exact(12_345, 10_000));
+        assert_eq!(Price::from_wire("1000000000000000000", 18, eur()).unwrap().exact(), exact(1, 1));
+        assert_eq!(Price::from_wire("0", 2, eur()), Err(MoneyFault::NotPositive));
+    }
+
+    #[test]
+    fn what_does_not_fit_into_64_bits_is_too_large() {
+        let cents = |exact| Money::from_exact_round_half_up(&exact, eur()).map(Money::minor);
+        assert_eq!(cents(exact(i64::MAX, 100)), Ok(i64::MAX));
+        assert_eq!(cents(exact(i64::MAX, 100) + exact(49, 10_000)), Ok(i64::MAX));
+        assert_eq!(cents(exact(i64::MAX, 100) + exact(50, 10_000)), Err(MoneyFault::TooLarge));
+        assert_eq!(cents(exact(i64::MIN, 100) - exact(50, 10_000)), Err(MoneyFault::TooLarge));
+        assert_eq!((cents(exact(-149, 10_000)), cents(exact(-150, 10_000))), (Ok(-1), Ok(-2)), "away from zero at the half");
+    }
+
     #[test]
     fn percentages_are_exact_decimals() {
         for text in ["0", "2.5", "100", "0.000001", "99.999999", "5.00"] {
@@ -337,5 +392,9 @@ mod tests {
             assert_eq!(Percent::parse(refused).map(|p| p.to_string()), Err(MoneyFault::NotAPercentage), "{refused}");
         }
         assert_eq!(Percent::parse("5.00"), Percent::parse("5"));
+        assert_ne!(Percent::parse("5.01"), Percent::parse("5"));
+        assert_eq!(Percent::parse("2.5").unwrap().exact(), exact(5, 2));
+        assert!(Percent::ZERO.is_zero() && Percent::parse("0.00").unwrap().is_zero());
+        assert!(!Percent::parse("0.000001").unwrap().is_zero());
     }
 }

@@ -78,6 +78,26 @@ fn m07_actual_actual_icma_counts_as_in_the_memo() {
 }
 
 #[test]
+fn a_notional_period_that_is_not_touched_counts_nothing() {
+    let bounds = ["2024-07-01", "2025-01-01", "2025-07-01", "2026-01-01"].map(date);
+    let notional: Vec<NotionalPeriod> = bounds.windows(2).map(|pair| NotionalPeriod { start: pair[0], end: pair[1] }).collect();
+    let reference = Reference { termination: date("2030-01-01"), notional: &notional, periods_per_year: 2 };
+    let segments = |start: &str, end: &str| DayCount::ActActIcma.segments(date(start), date(end), &reference);
+    let segment = |start: &str, end: &str, days, days_of_year| Segment { start: date(start), end: date(end), days, days_of_year };
+    let whole = segment("2025-01-01", "2025-07-01", 181, 362);
+    assert_eq!(segments("2025-01-01", "2025-07-01"), [whole]);
+    assert_eq!(segments("2025-01-02", "2025-06-30"), [segment("2025-01-02", "2025-06-30", 179, 362)]);
+    let (before, after) = (segment("2024-12-31", "2025-01-01", 1, 368), segment("2025-07-01", "2025-07-02", 1, 368));
+    assert_eq!(segments("2024-12-31", "2025-07-02"), [before, whole, after]);
+}
+
+#[test]
+fn a_segment_of_a_year_without_days_is_worth_nothing() {
+    let none = Segment { start: date("2025-01-01"), end: date("2025-01-02"), days: 1, days_of_year: 0 };
+    assert_eq!(none.exact(), BigRational::zero());
+}
+
+#[test]
 fn every_convention_has_a_word_of_its_own() {
     for convention in DayCount::ALL {
         assert_eq!(DayCount::from_code(convention.code()), Some(convention));

@@ -225,6 +225,13 @@ fn products_without_coupons_accrue_nothing() {
     let refusal = Refusal::ValueDateAfterMaturity { value_date: date("2030-07-01"), maturity: date("2030-06-30") };
     assert_eq!(accrual(&zero, date("2030-07-01")), Err(refusal));
     assert!(!Interest::None.needs_nominal_value() && !zero.needs_nominal_value());
+    let bond = Interest::Coupons(Box::new(generated("2025-01-15", "2026-01-15", Frequency::Annual, false, Stub::None).unwrap()));
+    assert!(bond.needs_nominal_value());
+    assert_eq!(
+        [Interest::None.maturity(), zero.maturity(), bond.maturity()],
+        [None, Some(date("2030-06-30")), Some(date("2026-01-15"))]
+    );
+    assert_eq!([&Interest::None, &zero, &bond].map(|interest| interest.coupon_periods().len()), [0, 0, 1]);
 }
 
 #[test]

@@ -59,15 +59,15 @@ impl Investment {
 }
 
 fn same(stored: &Payable, computed: &Payable) -> Result<(), PaymentFault> {
-    let amounts: [(&'static str, fn(&Payable) -> Money); 5] = [
-        ("investment_amount", |payable| payable.investment_amount),
-        ("agio", |payable| payable.agio),
-        ("disagio", |payable| payable.disagio),
-        ("accrued_interest", |payable| payable.accrued_interest),
-        ("payment_total", |payable| payable.payment_total),
+    let pairs = [
+        ("investment_amount", stored.investment_amount, computed.investment_amount),
+        ("agio", stored.agio, computed.agio),
+        ("disagio", stored.disagio, computed.disagio),
+        ("accrued_interest", stored.accrued_interest, computed.accrued_interest),
+        ("payment_total", stored.payment_total, computed.payment_total),
     ];
-    match amounts.into_iter().find(|(_, of)| of(stored) != of(computed)) {
+    match pairs.into_iter().find(|(_, stored, computed)| stored != computed) {
         None => Ok(()),
-        Some((component, of)) => Err(PaymentFault::OtherAmount { component, stored: of(stored), computed: of(computed) }),
+        Some((component, stored, computed)) => Err(PaymentFault::OtherAmount { component, stored, computed }),
     }
 }

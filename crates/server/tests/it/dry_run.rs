@@ -131,7 +131,8 @@ fn broken(offer: &Offer, asked: &Asked) -> BTreeSet<String> {
         ),
     ]
     .into_iter()
-    .filter_map(|(rule, is_broken)| is_broken.then(|| rule.to_owned()))
+    .filter(|(_, is_broken)| *is_broken)
+    .map(|(rule, _)| rule.to_owned())
     .collect()
 }
 
@@ -395,7 +396,7 @@ async fn a_dry_run_accepts_if_and_only_if_the_real_call_does_and_names_every_bro
     let mut market = Market::start(seed).await;
     let orders = if std::env::var_os("SCRIP_LONG").is_some() { ORDERS_LONG } else { ORDERS };
     let (mut taken, mut invalid, mut several) = (0, 0, 0);
-    let mut seen = BTreeSet::new();
+    let mut rules_seen = BTreeSet::new();
     for number in 0..orders {
         if market.rarely(25) {
             let place = usize::try_from(market.below(CAMPAIGNS as u64)).unwrap();
@@ -406,11 +407,14 @@ async fn a_dry_run_accepts_if_and_only_if_the_real_call_does_and_names_every_bro
             Expected::Invalid => invalid += 1,
             Expected::Refused(rules) => {
                 several += usize::from(rules.len() > 1);
-                seen.extend(rules);
+                rules_seen.extend(rules);
             }
         }
     }
-    println!("{taken} taken, {invalid} invalid, {several} broke several rules; rules broken: {seen:?}");
-    assert!(taken >= 10 && invalid >= 5 && several >= 20 && seen.len() >= 9, "SCRIP_SEED={seed}: the orders are too much alike");
+    println!("{taken} taken, {invalid} invalid, {several} broke several rules; rules broken: {rules_seen:?}");
+    assert!(
+        taken >= 10 && invalid >= 5 && several >= 20 && rules_seen.len() >= 9,
+        "SCRIP_SEED={seed}: the orders are too much alike"
+    );
     market.world.stop().await;
 }

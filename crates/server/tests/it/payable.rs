@@ -151,8 +151,24 @@ async fn m09_amounts_follow_the_day_until_the_payment_fixes_them() {
         }
         assert_eq!((&payable["provisional"], &payable["value_date"]), (&json!(false), &json!("2025-03-12")));
     }
-    let refused = market.issuer.patch(&product_path(&market.product), &json!({"interest": null})).await.expect(409).body;
-    assert_eq!(refused["code"], "product_terms_fixed");
+    let stated = market.issuer.get(&product_path(&market.product)).await.expect(200).body;
+    for other in [
+        json!({"interest": null}),
+        json!({"nominal_value": euros(2_000)}),
+        json!({"interest": {"kind": "zero_coupon", "maturity_date": "2030-01-15"}}),
+    ] {
+        let refused = market.issuer.patch(&product_path(&market.product), &other).await;
+        refused.expect_refused("product_terms_fixed");
+    }
+    market.issuer.patch(&product_path(&market.product), &bond()).await.expect(200);
+    assert_eq!(market.issuer.get(&product_path(&market.product)).await.expect(200).body, stated, "the same again is nothing new");
+    // Two coupons later the payment is what it was, and so is its explanation.
+    let explained = market.distributor.get(&format!("{path}payable/")).await.expect(200).text;
+    market.world.running.office.clock.set_ahead_micros(800 * 86_400_000_000);
+    let session = market.world.distributor().await;
+    assert_eq!(session.get(&format!("{path}payable/")).await.expect(200).text, explained);
+    let later = session.get(&path).await.expect(200).body;
+    assert_eq!((&later["accrued_interest"], &later["payment_total"]), (&paid["accrued_interest"], &paid["payment_total"]));
     market.world.stop().await;
 }
 

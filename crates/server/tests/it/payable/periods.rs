@@ -11,8 +11,12 @@ fn period(start: &str, end: &str) -> Value {
 }
 
 /// The bond with these periods in place of a schedule.
-fn listed(periods: Value) -> Value {
+fn listed(periods: &Value) -> Value {
     merged(bond()["interest"].clone(), json!({"schedule": null, "interest_periods": periods}))
+}
+
+fn money(amount: &str, decimals: u8) -> Value {
+    json!({"amount": amount, "decimals": decimals, "currency": "EUR"})
 }
 
 /// Every period of a list, page by page.
@@ -28,7 +32,7 @@ async fn walked(session: &Session, path: &str, limit: usize) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_fault_of_interest_terms_is_named_and_points_at_its_period() {
+async fn every_fault_of_a_listed_interest_period_is_named_and_points_at_it() {
     let world = World::start().await;
     let issuer = world.issuer().await;
     let product = world.product(|_| {}).await;
@@ -36,57 +40,46 @@ async fn every_fault_of_interest_terms_is_named_and_points_at_its_period() {
     let with = |change: Value| merged(last.clone(), change);
     let notional = |start: &str, end: &str| json!({"notional_periods": [period(start, end)]});
     for (interest, place, code) in [
-        (listed(json!([first, period("2026-01-16", "2030-01-15")])), "/interest_periods/1", "period_gap"),
-        (listed(json!([first, period("2026-01-14", "2030-01-15")])), "/interest_periods/1", "period_overlap"),
+        (listed(&json!([first, period("2026-01-16", "2030-01-15")])), "/interest_periods/1", "period_gap"),
+        (listed(&json!([first, period("2026-01-14", "2030-01-15")])), "/interest_periods/1", "period_overlap"),
         (
-            listed(json!([first, period("2026-01-15", "2026-01-14"), period("2026-01-14", "2030-01-15")])),
+            listed(&json!([first, period("2026-01-15", "2026-01-14"), period("2026-01-14", "2030-01-15")])),
             "/interest_periods/1",
             "period_end_not_after_start",
         ),
-        (listed(json!([period("2025-01-16", "2030-01-15")])), "/interest_periods/0", "period_not_from_interest_start"),
-        (listed(json!([first, period("2026-01-15", "2030-01-14")])), "/interest_periods/1", "period_not_to_maturity"),
-        (listed(json!([first, with(json!({"payment_date": "2030-01-14"}))])), "/interest_periods/1", "period_payment_before_end"),
+        (listed(&json!([period("2025-01-16", "2030-01-15")])), "/interest_periods/0", "period_not_from_interest_start"),
+        (listed(&json!([first, period("2026-01-15", "2030-01-14")])), "/interest_periods/1", "period_not_to_maturity"),
         (
-            listed(json!([first, with(notional("2026-01-15", "2029-01-15"))])),
+            listed(&json!([first, with(json!({"payment_date": "2030-01-14"}))])),
+            "/interest_periods/1",
+            "period_payment_before_end",
+        ),
+        (
+            listed(&json!([first, with(notional("2026-01-15", "2029-01-15"))])),
             "/interest_periods/1",
             "period_notional_does_not_cover",
         ),
         (
             merged(
-                listed(json!([period("2025-03-30", "2025-03-31"), period("2025-03-31", "2030-01-15")])),
+                listed(&json!([period("2025-03-30", "2025-03-31"), period("2025-03-31", "2030-01-15")])),
                 json!({"rate_basis": "per_period", "interest_start_date": "2025-03-30"}),
             ),
             "/interest_periods/0",
             "period_without_day",
         ),
-        (listed(json!([])), "/interest_periods", "no_interest_periods"),
-        (listed(json!([first, with(json!({"interest_rate": "100.1"}))])), "/interest_periods/1/interest_rate", "invalid_value"),
-        (listed(json!([first, with(json!({"interest_rate": "-1"}))])), "/interest_periods/1/interest_rate", "invalid_value"),
-        (listed(json!([first, with(json!({"interest_rate": 5.25}))])), "/interest_periods/1/interest_rate", "wrong_type"),
-        (listed(json!([first, with(json!({"end_date": "2030-02-30"}))])), "/interest_periods/1/end_date", "invalid_value"),
-        (listed(Value::Array(vec![first.clone(); 121])), "/interest_periods", "too_long"),
-        (
-            merged(bond()["interest"].clone(), json!({"maturity_date": "2025-01-15"})),
-            "/maturity_date",
-            "maturity_not_after_start",
-        ),
-        (merged(bond()["interest"].clone(), json!({"maturity_date": "2029-12-15"})), "/schedule/stub", "irregular_term"),
-        (
-            merged(bond()["interest"].clone(), json!({"maturity_date": "2200-01-15", "frequency": "monthly"})),
-            "/interest_periods",
-            "too_many_interest_periods",
-        ),
-        (merged(bond()["interest"].clone(), json!({"interest_rate": "100.000001"})), "/interest_rate", "invalid_value"),
-        (merged(bond()["interest"].clone(), json!({"interest_rate": "-0.5"})), "/interest_rate", "invalid_value"),
-        (merged(bond()["interest"].clone(), json!({"interest_rate": "1e1"})), "/interest_rate", "invalid_value"),
-        (merged(bond()["interest"].clone(), json!({"interest_rate": 5.25})), "/interest_rate", "wrong_type"),
+        (listed(&json!([])), "/interest_periods", "no_interest_periods"),
+        (listed(&json!([first, with(json!({"interest_rate": "100.1"}))])), "/interest_periods/1/interest_rate", "invalid_value"),
+        (listed(&json!([first, with(json!({"interest_rate": "-1"}))])), "/interest_periods/1/interest_rate", "invalid_value"),
+        (listed(&json!([first, with(json!({"interest_rate": 5.25}))])), "/interest_periods/1/interest_rate", "wrong_type"),
+        (listed(&json!([first, with(json!({"end_date": "2030-02-30"}))])), "/interest_periods/1/end_date", "invalid_value"),
+        (listed(&Value::Array(vec![first.clone(); 121])), "/interest_periods", "too_long"),
     ] {
         let body = json!({"interest": interest, "nominal_value": bond()["nominal_value"]});
         let refused = issuer.patch(&product_path(&product), &body).await;
         refused.expect_fault(&format!("/interest{place}"), code);
     }
     // All at once: the message says which period it is, too.
-    let torn = listed(json!([period("2025-01-16", "2026-01-15"), period("2026-02-01", "2029-01-15")]));
+    let torn = listed(&json!([period("2025-01-16", "2026-01-15"), period("2026-02-01", "2029-01-15")]));
     let refused = issuer.patch(&product_path(&product), &json!({"interest": torn})).await.expect(400).body;
     let errors: Vec<(&str, &str)> = refused["errors"]
         .as_array()
@@ -98,10 +91,33 @@ async fn every_fault_of_interest_terms_is_named_and_points_at_its_period() {
     assert_eq!(codes, ["period_not_from_interest_start", "period_gap", "period_not_to_maturity"]);
     assert!(errors[1].1.starts_with("interest period 1 does not begin where"), "{}", errors[1].1);
     assert_eq!(issuer.get(&product_path(&product)).await.expect(200).body["interest"], Value::Null, "nothing was taken");
-    for amount in
-        [json!({"amount": "0", "decimals": 2, "currency": "EUR"}), json!({"amount": "1", "decimals": 3, "currency": "EUR"})]
-    {
-        issuer.patch(&product_path(&product), &json!({"nominal_value": amount})).await.expect(400);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terms_that_make_no_sense_are_named() {
+    let world = World::start().await;
+    let issuer = world.issuer().await;
+    let product = world.product(|_| {}).await;
+    for (change, place, code) in [
+        (json!({"maturity_date": "2025-01-15"}), "/maturity_date", "maturity_not_after_start"),
+        (json!({"maturity_date": "2024-01-15"}), "/maturity_date", "maturity_not_after_start"),
+        (json!({"maturity_date": "2029-12-15"}), "/schedule/stub", "irregular_term"),
+        (json!({"maturity_date": "2200-01-15", "frequency": "monthly"}), "/interest_periods", "too_many_interest_periods"),
+        (json!({"interest_rate": "100.000001"}), "/interest_rate", "invalid_value"),
+        (json!({"interest_rate": "-0.5"}), "/interest_rate", "invalid_value"),
+        (json!({"interest_rate": "1e1"}), "/interest_rate", "invalid_value"),
+        (json!({"interest_rate": "5.2500001"}), "/interest_rate", "invalid_value"),
+        (json!({"interest_rate": 5.25}), "/interest_rate", "wrong_type"),
+    ] {
+        let interest = merged(bond()["interest"].clone(), change);
+        let body = json!({"interest": interest, "nominal_value": bond()["nominal_value"]});
+        let refused = issuer.patch(&product_path(&product), &body).await;
+        refused.expect_fault(&format!("/interest{place}"), code);
+    }
+    for (amount, place) in [(money("0", 2), "/amount"), (money("-1000", 2), "/amount"), (money("1", 3), "/decimals")] {
+        let refused = issuer.patch(&product_path(&product), &json!({"nominal_value": amount})).await;
+        refused.expect_fault(&format!("/nominal_value{place}"), "invalid_value");
     }
     world.stop().await;
 }
