@@ -263,6 +263,76 @@ fn words_name_one_thing_each() {
     assert!(Frequency::ALL.into_iter().all(|one| i32::from(one.periods_per_year()) * one.months() == 12));
 }
 
+/// What goes over the wire and into the database.
+#[test]
+fn words_are_those_of_the_documentation() {
+    assert_eq!(Frequency::ALL.map(Frequency::code), ["annual", "semi_annual", "quarterly", "monthly"]);
+    assert_eq!(Frequency::ALL.map(Frequency::periods_per_year), [1, 2, 4, 12]);
+    assert_eq!(Stub::ALL.map(Stub::code), ["none", "short_first", "long_first", "short_last", "long_last"]);
+    assert_eq!(RateBasis::ALL.map(RateBasis::code), ["per_year", "per_period"]);
+    assert_eq!((Frequency::from_code("weekly"), Stub::from_code("middle"), RateBasis::from_code("per_day")), (None, None, None));
+    let reasons = [NoAccrual::NoInterest, NoAccrual::ZeroCoupon, NoAccrual::BeforeInterestStart, NoAccrual::CouponDate];
+    assert_eq!(reasons.map(NoAccrual::code), ["no_interest", "zero_coupon", "before_interest_start", "coupon_date"]);
+    let faults = [
+        InterestFault::MaturityNotAfterStart,
+        InterestFault::NoPeriods,
+        InterestFault::TooManyPeriods,
+        InterestFault::Irregular,
+        InterestFault::Period { index: 7, fault: PeriodFault::Gap },
+    ];
+    let codes = ["maturity_not_after_start", "no_interest_periods", "too_many_interest_periods", "irregular_term", "period_gap"];
+    assert_eq!(faults.map(InterestFault::code), codes);
+    let faults = [
+        (PeriodFault::EndNotAfterStart, "period_end_not_after_start"),
+        (PeriodFault::Gap, "period_gap"),
+        (PeriodFault::Overlap, "period_overlap"),
+        (PeriodFault::NotFromInterestStart, "period_not_from_interest_start"),
+        (PeriodFault::NotToMaturity, "period_not_to_maturity"),
+        (PeriodFault::PaymentBeforeEnd, "period_payment_before_end"),
+        (PeriodFault::NotionalDoesNotCover, "period_notional_does_not_cover"),
+        (PeriodFault::NoDay, "period_without_day"),
+        (PeriodFault::PaymentOutOfRange, "period_payment_out_of_range"),
+    ];
+    assert!(faults.iter().all(|(fault, code)| fault.code() == *code));
+}
+
+/// The grid of a short first period reaches back before the start, that of a short last one beyond maturity.
+#[test]
+fn irregular_periods_know_the_regular_ones_that_cover_them() {
+    type Row = (Stub, usize, &'static [(&'static str, &'static str)]);
+    let rows: [Row; 4] = [
+        (Stub::ShortFirst, 0, &[("2024-12-15", "2025-06-15")]),
+        (Stub::LongFirst, 0, &[("2024-12-15", "2025-06-15"), ("2025-06-15", "2025-12-15")]),
+        (Stub::ShortLast, 3, &[("2026-09-01", "2027-03-01")]),
+        (Stub::LongLast, 2, &[("2026-03-01", "2026-09-01"), ("2026-09-01", "2027-03-01")]),
+    ];
+    for (stub, place, expected) in rows {
+        let coupons = generated("2025-03-01", "2026-12-15", Frequency::SemiAnnual, false, stub).unwrap();
+        let period = &coupons.periods()[place];
+        let found: Vec<(String, String)> =
+            period.notional.iter().map(|notional| (notional.start.to_string(), notional.end.to_string())).collect();
+        let expected: Vec<(String, String)> =
+            expected.iter().map(|(start, end)| ((*start).to_owned(), (*end).to_owned())).collect();
+        assert_eq!(found, expected, "{stub:?}");
+    }
+}
+
+/// Day by day: before the start and from maturity on there is none.
+#[test]
+fn a_day_lies_in_the_period_that_counts_it() {
+    let coupons = generated("2025-01-15", "2026-01-15", Frequency::SemiAnnual, false, Stub::None).unwrap();
+    for (day, expected) in [
+        ("2025-01-14", None),
+        ("2025-01-15", Some("2025-01-15")),
+        ("2025-07-14", Some("2025-01-15")),
+        ("2025-07-15", Some("2025-07-15")),
+        ("2026-01-14", Some("2025-07-15")),
+        ("2026-01-15", None),
+    ] {
+        assert_eq!(coupons.period_of(date(day)).map(|period| period.start), expected.map(date), "{day}");
+    }
+}
+
 fn any_start() -> impl Strategy<Value = Date> {
     (2000_i16..2040, 1_i8..=12, 1_i8..=31).prop_filter_map("a date", |(year, month, day)| Date::new(year, month, day).ok())
 }

@@ -60,13 +60,14 @@ impl Order<'_> {
     /// Every rule it breaks.
     pub fn decide(self, id: InvestmentId, now: Instant) -> Result<Investment, Vec<Refusal>> {
         let value_date = self.early.paid_at.unwrap_or(now).value_date();
-        let mut broken = self.campaign.broken_rules(self.product, self.investor.person, self.units);
+        let mut broken = Vec::new();
         let amounts = amounts(self.campaign, self.product, self.units, self.early.disagio, value_date);
         let amounts = amounts.unwrap_or_else(|refusals| {
-            broken.extend(refusals);
+            broken = refusals;
             // Not seen by anybody: the order is refused.
             Payable::zero(self.campaign.terms.price_per_token.currency())
         });
+        broken.extend(self.campaign.broken_rules(self.product, self.investor.person, self.units));
         let review = if self.product.terms.outside_review { Review::Pending } else { Review::NotAsked };
         let signed = Stated { at: self.signed_at, received_at: now };
         let mut investment = Investment {

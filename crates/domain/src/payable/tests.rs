@@ -199,6 +199,24 @@ fn m05_nobody_is_paid_for_buying_and_an_agio_is_a_percentage() {
     assert!(Money::from_wire("-1", 2, eur).is_err() && Money::from_wire("1.5", 2, eur).is_err());
 }
 
+/// The words of the lines, and which of them is taken off.
+#[test]
+fn components_have_their_fields_name_and_their_sign() {
+    let lines = explained(&inputs(10, "100", 2, "5", Some(3))).unwrap().lines;
+    let words = lines.each_ref().map(|line| (line.component.code(), line.component.sign()));
+    assert_eq!(words, [("investment_amount", 1), ("agio", 1), ("disagio", -1), ("accrued_interest", 1)]);
+    let nothing = Payable::zero(currency("KWD"));
+    let amounts = [nothing.investment_amount, nothing.agio, nothing.disagio, nothing.accrued_interest, nothing.payment_total];
+    assert_eq!(amounts, [Money::zero(currency("KWD")); 5]);
+}
+
+#[test]
+fn without_a_nominal_interest_runs_on_the_price() {
+    let interest = coupons(DayCount::Act360, "36", "2025-01-01", "2026-01-01");
+    let position = PayableInputs { interest: &interest, value_date: date("2025-01-11"), ..inputs(10, "100", 2, "0", None) };
+    assert_eq!(payable(&position).unwrap().accrued_interest.minor(), 10, "a hundredth of ten euros");
+}
+
 #[test]
 fn the_largest_amounts_fit_or_are_refused() {
     for (units, amount, decimals, is_paid) in [

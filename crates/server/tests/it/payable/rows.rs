@@ -54,10 +54,10 @@ async fn m02_what_is_too_large_is_refused_by_name() {
         quote_of(&world, &session, &dear, json!({"units": units})).await.expect_refused("amount_too_large");
     }
     let body = merged(world.investment_body(&dear), json!({"units": 1_000_000_000_000_u64}));
-    let refused = session.post(PATH, &body).await.expect_refused("allocation_exhausted").body;
+    let refused = session.post(PATH, &body).await.expect_refused("amount_too_large").body;
     let rules: Vec<&str> =
         refused["failed_rules"].as_array().unwrap().iter().map(|rule| rule["rule"].as_str().unwrap()).collect();
-    assert_eq!(rules, ["allocation_exhausted", "amount_too_large"]);
+    assert_eq!(rules, ["amount_too_large", "allocation_exhausted"]);
     for units in [json!(9_223_372_036_854_775_808_u64), json!(u64::MAX)] {
         quote_of(&world, &session, &dear, json!({"units": units})).await.expect_fault("/units", "out_of_range");
     }
