@@ -141,6 +141,32 @@ fn wrong_lists_are_refused_with_the_period_named() {
 }
 
 #[test]
+fn notional_periods_cover_a_listed_one_in_order_and_without_gaps() {
+    let taken = |bounds: &[(&str, &str)]| {
+        let notional = bounds.iter().map(|(start, end)| NotionalPeriod { start: date(start), end: date(end) }).collect();
+        let period = ListedPeriod { payment: Some(date("2026-01-01")), notional, ..listed("2025-01-01", "2026-01-01") };
+        let periods = Periods::Listed { frequency: Frequency::Annual, periods: vec![period] };
+        Coupons::new(statement("2025-01-01", "2026-01-01", periods)).map(|coupons| coupons.periods()[0].notional.len())
+    };
+    let uncovered = Err(vec![InterestFault::Period { index: 0, fault: PeriodFault::NotionalDoesNotCover }]);
+    // One that is not listed is the period itself; it is paid on its last day at the earliest.
+    assert_eq!(taken(&[]), Ok(1));
+    assert_eq!(taken(&[("2025-01-01", "2026-01-01")]), Ok(1));
+    assert_eq!(taken(&[("2024-07-01", "2025-07-01"), ("2025-07-01", "2026-07-01")]), Ok(2));
+    for wrong in [
+        &[("2025-01-02", "2026-01-01")][..],
+        &[("2025-01-01", "2025-12-31")],
+        &[("2025-01-01", "2025-07-01"), ("2025-07-02", "2026-01-01")],
+        &[("2025-07-01", "2026-01-01"), ("2025-01-01", "2025-07-01")],
+        // Nothing, and something that runs backwards, are no periods.
+        &[("2025-01-01", "2025-07-01"), ("2025-07-01", "2025-07-01"), ("2025-07-01", "2026-01-01")],
+        &[("2025-01-01", "2026-01-01"), ("2026-01-01", "2025-12-01"), ("2025-12-01", "2026-01-01")],
+    ] {
+        assert_eq!(taken(wrong), uncovered, "{wrong:?}");
+    }
+}
+
+#[test]
 fn terms_without_length_or_with_too_many_periods_are_refused() {
     for maturity in ["2025-01-01", "2024-12-31"] {
         let refused = generated("2025-01-01", maturity, Frequency::Annual, false, Stub::ShortLast).unwrap_err();
@@ -149,13 +175,14 @@ fn terms_without_length_or_with_too_many_periods_are_refused() {
     assert!(generated("2025-01-01", "2125-01-01", Frequency::Monthly, false, Stub::None).is_ok(), "a hundred years of months");
     let refused = generated("2025-01-01", "2125-02-01", Frequency::Monthly, false, Stub::None).unwrap_err();
     assert_eq!(refused, [InterestFault::TooManyPeriods]);
-    let many = (0..=1_200).map(|day| {
-        let start = date("2025-01-01").checked_add(jiff::Span::new().days(day)).unwrap();
-        ListedPeriod { start, end: start.tomorrow().unwrap(), payment: None, rate: None, notional: Vec::new() }
-    });
-    let periods = Periods::Listed { frequency: Frequency::Annual, periods: many.collect() };
-    let refused = Coupons::new(statement("2025-01-01", "2028-04-16", periods)).unwrap_err();
-    assert_eq!(refused, [InterestFault::TooManyPeriods]);
+    let days = |count: i64| {
+        let day = |number: i64| date("2025-01-01").checked_add(jiff::Span::new().days(number)).unwrap();
+        let one = |number| ListedPeriod { start: day(number), end: day(number + 1), ..listed("2025-01-01", "2025-01-02") };
+        let periods = Periods::Listed { frequency: Frequency::Annual, periods: (0..count).map(one).collect() };
+        Coupons::new(CouponStatement { maturity: day(count), ..statement("2025-01-01", "2028-04-16", periods) })
+    };
+    assert_eq!(days(1_200).map(|coupons| coupons.periods().len()), Ok(1_200));
+    assert_eq!(days(1_201).unwrap_err(), [InterestFault::TooManyPeriods]);
 }
 
 #[test]
