@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use domain::instant;
+use domain::network::NetworkName;
 use server::clock::Clock;
 use server::documents::DocumentFolder;
 use server::entropy::Entropy;
@@ -105,7 +106,7 @@ pub async fn fill(place: &mut crate::sandbox::Place, engine: EngineName, investm
     let office = Office::open(&place.data, place.database.as_deref())?;
     let ends_at = Clock::default().now();
     let begins_at = instant::Instant::from_micros(ends_at.micros().saturating_sub(SPAN_MICROS));
-    let inhabitants = office.desk.run(SettleSandbox, begins_at).await?;
+    let inhabitants = office.desk.run(SettleSandbox { network: NetworkName::embedded() }, begins_at).await?;
     let mut entropy = Entropy::from_seed(SEED);
     let life = uuid::Builder::from_random_bytes(entropy.bytes()).into_uuid();
     let (documents, _nothing_left) = DocumentFolder::open(&place.data.join("documents"), life)?;
@@ -141,7 +142,7 @@ async fn deploy(place: &crate::sandbox::Place) -> Result<(), Failure> {
     let running = Running::start(&settings).await?;
     let began = Instant::now();
     let deployed = loop {
-        if running.office.archive.deploying_products()?.is_empty() {
+        if running.office.archive.deploying_products(&NetworkName::embedded())?.is_empty() {
             break Ok(());
         }
         if began.elapsed() > DEPLOY_TIMEOUT {

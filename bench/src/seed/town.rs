@@ -10,6 +10,7 @@ use domain::ids::{CampaignId, DocumentId, IssuerId, OrganisationId, ProductId};
 use domain::instant::Instant;
 use domain::interest::Interest;
 use domain::money::{Currency, Percent, Price};
+use domain::network::NetworkName;
 use domain::organisation::OrganisationKind;
 use domain::product::{AssetCode, ProductTerms, ProductType};
 use domain::text::Name;
@@ -143,6 +144,7 @@ impl Builder<'_> {
             strict_dates: false,
             lock_in_until: None,
             terms_hash: Sha256::digest(code.as_bytes()).into(),
+            network: NetworkName::embedded(),
         };
         let desk = &self.office.desk;
         let product_id = desk.run(CreateProduct { organisation_id, issuer_id, terms }, self.now).await?.id;

@@ -19,6 +19,7 @@ pub mod journal;
 pub mod lease;
 pub mod ledger_transaction;
 pub mod money;
+pub mod network;
 pub mod organisation;
 pub mod payable;
 pub mod product;

@@ -4,6 +4,7 @@ use crate::ids::{IssuerId, ListingId, OrganisationId, ProductId};
 use crate::instant::Instant;
 use crate::interest::Interest;
 use crate::money::{Currency, Money, Percent};
+use crate::network::NetworkName;
 use crate::refusal::Refusal;
 use crate::text::Name;
 use crate::units::Units;
@@ -110,6 +111,8 @@ pub struct ProductTerms {
     pub lock_in_until: Option<Instant>,
     /// SHA-256 of the issuance document, written into the token contract.
     pub terms_hash: [u8; 32],
+    /// The network on which its token stands.
+    pub network: NetworkName,
 }
 
 /// The human-readable identifier on the ledger: 1–11 ASCII alphanumerics.

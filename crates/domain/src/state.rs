@@ -127,6 +127,10 @@ impl Journaled for Product {
         if self.terms_version != 1 {
             state.number(u64::from(self.terms_version));
         }
+        // So do those from before products named their network.
+        if !terms.network.is_embedded() {
+            state.text(terms.network.as_str());
+        }
         state
     }
 }

@@ -36,4 +36,4 @@ pub use chain::{
     Receipt,
 };
 pub use refusal::{SendOutcome, SendRefusal};
-pub use types::{Address, B256, TxHash};
+pub use types::{Address, B256, HexError, TxHash};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::ids::ClientId;
+use domain::network::NetworkName;
 use domain::organisation::OrganisationKind;
 use domain::text::Name;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,10 +21,11 @@ use crate::desk::QUEUE_COMMANDS_MAX;
 use crate::handout::Handout;
 use crate::http::{CALLS_PER_SECOND, Doors, openapi_document};
 use crate::jobs::head;
+use crate::networks::{ConfiguredNetwork, NetworksFault};
 use crate::operations::client::{CreateClient, RevokeClient};
 use crate::operations::organisation::CreateOrganisation;
-use crate::program::{LEASE_DEFAULT_MS, Office, Running, Settings, documents_path, place};
-use crate::{demo, verify};
+use crate::program::{LEASE_DEFAULT_MS, Office, Running, Settings, StartFault, documents_path, initialise, place};
+use crate::{demo, networks, verify};
 
 /// Why a command did not do its work. It is shown to the person who called it.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -47,6 +49,9 @@ enum Command {
     /// Creates and revokes API clients. Works while a server runs on the same data.
     #[command(subcommand)]
     Client(ClientCommand),
+    /// Prepares the networks on which tokens stand.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Brings the database's schema up to date, and ends. Works while a server runs on the same data.
     Migrate(DataArgs),
     /// Takes a backup, also while a server runs on the same data.
@@ -80,11 +85,20 @@ struct DocumentArgs {
 }
 
 #[derive(Debug, Args)]
+struct NetworkArgs {
+    /// The networks beside the embedded ledger, from this TOML file (docs/operating.md).
+    #[arg(long, env = "SCRIP_NETWORKS", value_name = "FILE")]
+    networks: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct VerifyArgs {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
     documents: DocumentArgs,
+    #[command(flatten)]
+    networks: NetworkArgs,
 }
 
 #[derive(Debug, Args)]
@@ -150,6 +164,8 @@ struct ServeArgs {
     /// How long background work waits for a server that gives no sign of life before another takes over, in milliseconds.
     #[arg(long, env = "SCRIP_LEASE_MS", default_value_t = LEASE_DEFAULT_MS, value_parser = clap::value_parser!(u64).range(100..=3_600_000))]
     lease_ms: u64,
+    #[command(flatten)]
+    networks: NetworkArgs,
     /// Refuses a database whose schema is older than the program, where `scrip migrate` is a step of its own.
     #[arg(long, env = "SCRIP_NO_MIGRATE")]
     no_migrate: bool,
@@ -162,6 +178,9 @@ struct SandboxArgs {
     /// Lets other machines reach the sandbox, its clock and its secrets: for a network where nobody else is.
     #[arg(long, env = "SCRIP_EXPOSE_SANDBOX")]
     expose_sandbox: bool,
+    /// Where the token of the sandbox's own product stands: a network of the networks' file.
+    #[arg(long, env = "SCRIP_NETWORK", value_name = "NAME", default_value = "embedded", value_parser = network_name)]
+    network: NetworkName,
     /// Writes addresses, credentials and ids to this file when the sandbox is ready.
     #[arg(long, env = "SCRIP_HANDOUT", value_name = "FILE")]
     handout: Option<PathBuf>,
@@ -202,6 +221,25 @@ enum ClientCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum LedgerCommand {
+    /// Deploys a network's factory, once, and remembers what the network is known by. Works while a server runs on the same
+    /// data; prints `{network, chain_id, genesis, factory, registrar}`.
+    Init {
+        /// A network of the networks' file.
+        #[arg(long, value_parser = network_name)]
+        network: NetworkName,
+        #[command(flatten)]
+        networks: NetworkArgs,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+fn network_name(text: &str) -> Result<NetworkName, &'static str> {
+    NetworkName::parse(text).ok_or("1 to 32 lower-case letters, digits and hyphens, a letter first")
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum Switch {
     On,
@@ -215,9 +253,15 @@ enum Kind {
     Registrar,
 }
 
+impl NetworkArgs {
+    fn read(&self) -> Result<Vec<ConfiguredNetwork>, NetworksFault> {
+        self.networks.as_deref().map_or(Ok(Vec::new()), networks::read)
+    }
+}
+
 impl ServeArgs {
-    fn settings(&self, doors: Doors) -> Settings {
-        Settings {
+    fn settings(&self, doors: Doors) -> Result<Settings, Failure> {
+        Ok(Settings {
             data: self.data.data.clone(),
             database: self.data.database.clone(),
             documents: self.documents.documents.clone(),
@@ -233,7 +277,9 @@ impl ServeArgs {
             is_sandbox_exposed: false,
             finality_blocks: self.finality_blocks,
             lease: Duration::from_millis(self.lease_ms),
-        }
+            networks: self.networks.read()?,
+            product_network: NetworkName::embedded(),
+        })
     }
 }
 
@@ -246,6 +292,7 @@ impl CommandLine {
             Command::Sandbox(_)
             | Command::Serve(_)
             | Command::Client(_)
+            | Command::Ledger(_)
             | Command::Migrate(_)
             | Command::Backup(_)
             | Command::Restore(_)
@@ -267,6 +314,9 @@ impl CommandLine {
                 create_client(kind, &organisation, &data).await
             }
             Command::Client(ClientCommand::Revoke { client_id, data }) => revoke_client(ClientId::new(client_id), &data).await,
+            Command::Ledger(LedgerCommand::Init { network, networks, data }) => {
+                initialise_network(&network, &networks, &data).await
+            }
             Command::Migrate(args) => run_migrate(&args),
             Command::Backup(args) => run_backup(args).await,
             Command::Restore(args) => run_restore(args).await,
@@ -289,7 +339,7 @@ async fn run_sandbox(args: SandboxArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn run_serve(args: ServeArgs) -> Result<ExitCode, Failure> {
-    let running = Running::start(&args.settings(Doors::Production)).await?;
+    let running = Running::start(&args.settings(Doors::Production)?).await?;
     println!("Scrip on http://{}/api", running.address);
     until_over(&running).await?;
     running.stop().await;
@@ -313,7 +363,11 @@ async fn run_demo(args: DemoArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn start_sandbox(args: &SandboxArgs) -> Result<(Running, Handout), Failure> {
-    let settings = Settings { is_sandbox_exposed: args.expose_sandbox, ..args.serve.settings(Doors::Sandbox) };
+    let settings = Settings {
+        is_sandbox_exposed: args.expose_sandbox,
+        product_network: args.network.clone(),
+        ..args.serve.settings(Doors::Sandbox)?
+    };
     let running = Running::start(&settings).await?;
     let inhabitants = running.inhabitants.as_ref().ok_or("a sandbox has inhabitants")?;
     let handout = Handout::of(inhabitants, running.address);
@@ -351,6 +405,25 @@ async fn revoke_client(client_id: ClientId, data: &DataArgs) -> Result<ExitCode,
     office.desk.run(RevokeClient { client_id }, office.clock.now()).await?;
     println!("{}", serde_json::json!({ "client_id": client_id.uuid(), "revoked": true }));
     close(office, &data.data).await
+}
+
+async fn initialise_network(name: &NetworkName, networks: &NetworkArgs, data: &DataArgs) -> Result<ExitCode, Failure> {
+    let networks = networks.read()?;
+    let network = networks.iter().find(|network| network.name == *name);
+    let network = network.ok_or_else(|| StartFault::UnknownNetwork(name.clone()))?;
+    let office = Office::open(&data.data, data.database.as_deref())?;
+    let initialised = initialise(&office, network, Duration::from_millis(LEASE_DEFAULT_MS)).await;
+    let code = close(office, &data.data).await?;
+    let pin = initialised?;
+    let shown = serde_json::json!({
+        "network": name.as_str(),
+        "chain_id": pin.chain.chain_id,
+        "genesis": pin.chain.genesis_hash.to_string(),
+        "factory": pin.factory.to_string(),
+        "registrar": pin.registrar.to_string(),
+    });
+    println!("{shown}");
+    Ok(code)
 }
 
 async fn close(office: Office, data: &Path) -> Result<ExitCode, Failure> {
@@ -395,7 +468,8 @@ fn progress(template: &str) -> ProgressBar {
 async fn run_verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let (data, database) = (args.data.data.as_path(), args.data.database.as_deref());
     let documents = documents_path(data, args.documents.documents.as_deref());
-    match verify::verify_with_documents(data, database, &documents).await {
+    let networks = args.networks.read()?;
+    match verify::verify_with(data, database, &documents, &networks).await {
         Ok(report) => {
             println!("{report}");
             Ok(ExitCode::SUCCESS)

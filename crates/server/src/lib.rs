@@ -18,6 +18,7 @@ pub mod keyring;
 pub mod ledger_rpc;
 pub mod log;
 pub mod meters;
+pub mod networks;
 pub mod operations;
 pub mod planted;
 pub mod program;

@@ -1,5 +1,6 @@
 //! The program as a whole: what is opened, in which order, and how it stops.
 
+mod ledgers;
 mod settings;
 
 use std::io;
@@ -8,16 +9,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ids::HolderId;
 use domain::journal::Head;
+use domain::network::NetworkName;
 use domain::product::Token;
-use ledger::embedded::{BASE_FEE_PER_GAS_WEI, CHAIN_ID_DEFAULT, EmbeddedChain, GenesisConfig, TRANSACTION_GAS_LIMIT};
-use ledger::transaction::{Fees, LocalSigner, Signer, SignerError};
-use ledger::{Address, Chain};
+use ledger::embedded::EmbeddedChain;
+use ledger::transaction::SignerError;
 use store::sqlite::ProcessLock;
 use store::{Database, Reader, StoreError, Upkeep};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::{CLOCK_SETTING, Clock};
@@ -28,22 +28,18 @@ use crate::entropy::{Entropy, NoEntropy};
 use crate::fence::{self, WentBack};
 use crate::http::listener::{self, ListenerLimits};
 use crate::http::{Counter, Doors, Furnishing, router};
-use crate::jobs::lane::holder_of;
-use crate::jobs::{LedgerParts, LedgerPolicy, LedgerWork, head, produce, refresh, supervise};
+use crate::jobs::{head, refresh, supervise};
 use crate::keyring::{self, KeyUse, Keyring};
 use crate::ledger_rpc;
 use crate::meters::Meters;
-use crate::meters::exposition::{self, Sources};
+use crate::meters::exposition::{self, NetworkSource, Sources};
 use crate::operations::document::FindDocuments;
 use crate::operations::sandbox::{INHABITANTS_SETTING, Inhabitants, SettleSandbox};
 use crate::standing::Standing;
 
+pub use self::ledgers::{Ledgers, WorkedNetwork, embedded_policy, genesis, initialise, open_ledger, open_network};
 pub use self::settings::{Settings, documents_path, place};
 
-/// Wei the embedded ledger's registrar starts with: more than any number of batches costs.
-const REGISTRAR_WEI: u128 = 1_000_000_000_000_000_000_000_000_000;
-/// What the embedded ledger is offered for gas: twice its constant base fee.
-const MAX_FEE_PER_GAS_WEI: u128 = BASE_FEE_PER_GAS_WEI as u128 * 2;
 /// How long a program that gives no sign of life keeps background work from others, unless it is told; in milliseconds.
 pub const LEASE_DEFAULT_MS: u64 = 15_000;
 /// Connections that read the database.
@@ -96,6 +92,15 @@ pub enum StartFault {
     /// A sandbox that other machines reach.
     #[error("a sandbox on {0} gives its clock and its secrets to everybody who reaches it: say --expose-sandbox, or use serve")]
     SandboxExposed(SocketAddr),
+    /// A configured network cannot be worked with.
+    #[error("network {0}: {1}")]
+    Network(NetworkName, String),
+    /// Two networks would share one sequence of nonces in the database.
+    #[error("the networks {0} and {1} have the same key: each needs one of its own")]
+    SharedKey(NetworkName, NetworkName),
+    /// A network is named that is not configured.
+    #[error("there is no network {0} in the networks' file")]
+    UnknownNetwork(NetworkName),
     /// Without a database of its own there is nobody to leave the ledger to.
     #[error("--no-ledger leaves the ledger to another server on the same --database: name one")]
     NobodyHasTheLedger,
@@ -228,12 +233,13 @@ impl Running {
         let address = listener.local_addr().map_err(|error| StartFault::Io("the listener".into(), error))?;
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
-        let chain = if settings.has_ledger { Some(start_ledger(settings, &office, &stopped, &mut tasks)?) } else { None };
+        let ledgers = Ledgers::start(settings, &office, &stopped, &mut tasks)?;
+        let chain = ledgers.embedded.clone();
         let head_path = head::default_path(data);
         tasks.push(keep_head(&office, &head_path, &stopped));
         let inhabitants = match settings.doors {
             Doors::Production => None,
-            Doors::Sandbox => Some(settle(&office).await?),
+            Doors::Sandbox => Some(settle(&office, &settings.product_network).await?),
         };
         let (drain, draining) = watch::channel(false);
         let counter = furnish(settings, &office, (&stopped, draining), &mut tasks).await?;
@@ -250,7 +256,7 @@ impl Running {
             tasks.push(serve_ledger(address, chain, stopped.clone()).await?);
         }
         let metrics_address = match settings.metrics {
-            Some(address) => Some(serve_metrics(address, &office, chain.clone(), &stopped, &mut tasks).await?),
+            Some(address) => Some(serve_metrics(address, &office, &ledgers.worked, &stopped, &mut tasks).await?),
             None => None,
         };
         let drain = (drain, settings.drain_delay);
@@ -280,81 +286,6 @@ impl Running {
         if closed.is_err() {
             tracing::error!("the desk did not stop in order");
         }
-    }
-}
-
-/// Opens the embedded ledger and starts its work.
-fn start_ledger(
-    settings: &Settings,
-    office: &Office,
-    stopped: &watch::Receiver<bool>,
-    tasks: &mut Vec<JoinHandle<()>>,
-) -> Result<Arc<EmbeddedChain>, StartFault> {
-    let signer = LocalSigner::new(office.keyring.derive(KeyUse::EmbeddedLedger))?;
-    let chain = Arc::new(open_ledger(settings, &office.clock, &signer)?);
-    let holder = holder_of(&settings.data, &mut Entropy::from_machine()?);
-    let holder = holder.map_err(|error| StartFault::Io("the holder's name".into(), error))?;
-    tasks.extend(spawn_ledger_work(office, chain.clone(), Arc::new(signer), (holder, embedded_policy(settings.lease)), stopped));
-    Ok(chain)
-}
-
-/// The embedded ledger of a data folder.
-///
-/// # Errors
-/// Its folder is in use, damaged, or belongs to another ledger.
-pub fn open_ledger(settings: &Settings, clock: &Clock, signer: &LocalSigner) -> Result<EmbeddedChain, ledger::ChainError> {
-    let clock = clock.clone();
-    let seconds = Arc::new(move || clock.now().seconds_floor());
-    let genesis = genesis(signer, u64::try_from(seconds()).unwrap_or(0));
-    EmbeddedChain::open(&settings.data.join("ledger"), &genesis, settings.finality_blocks, seconds)
-}
-
-/// How the embedded ledger of an instance begins.
-#[must_use]
-pub fn genesis(signer: &LocalSigner, genesis_time_seconds: u64) -> GenesisConfig {
-    GenesisConfig { chain_id: CHAIN_ID_DEFAULT, prefunded: vec![(signer.address(), REGISTRAR_WEI)], genesis_time_seconds }
-}
-
-fn spawn_ledger_work(
-    office: &Office,
-    chain: Arc<EmbeddedChain>,
-    signer: Arc<LocalSigner>,
-    (holder, policy): (HolderId, LedgerPolicy),
-    stopped: &watch::Receiver<bool>,
-) -> Vec<JoinHandle<()>> {
-    let (sent, block) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let parts = LedgerParts {
-        desk: office.desk.clone(),
-        archive: office.archive.clone(),
-        chain: chain.clone(),
-        signer,
-        clock: office.clock.clone(),
-        holder,
-        policy,
-        meters: office.meters.ledger.clone(),
-        sent: sent.clone(),
-        block: block.clone(),
-        standing: office.standing.clone(),
-    };
-    let told = stopped.clone();
-    let work = move || LedgerWork::new(parts.clone()).run(told.clone());
-    let (told, breakdown) = (stopped.clone(), office.desk.breakdown());
-    let blocks = move || produce::run(chain.clone(), sent.clone(), block.clone(), breakdown.clone(), told.clone());
-    let tasks = &office.meters.tasks;
-    vec![
-        tokio::spawn(supervise("ledger", tasks.clone(), stopped.clone(), work)),
-        tokio::spawn(supervise("blocks", tasks.clone(), stopped.clone(), blocks)),
-    ]
-}
-
-const fn embedded_policy(lease: Duration) -> LedgerPolicy {
-    LedgerPolicy {
-        validity_s: 30 * 60,
-        fees: Fees { max_fee_per_gas_wei: MAX_FEE_PER_GAS_WEI, max_priority_fee_per_gas_wei: 0 },
-        transaction_gas_max: TRANSACTION_GAS_LIMIT,
-        open_max: 16,
-        lease,
-        look_every: Duration::from_millis(500),
     }
 }
 
@@ -411,17 +342,21 @@ fn keep_head(office: &Office, path: &Path, stopped: &watch::Receiver<bool>) -> J
 async fn serve_metrics(
     address: SocketAddr,
     office: &Office,
-    chain: Option<Arc<EmbeddedChain>>,
+    networks: &[WorkedNetwork],
     stopped: &watch::Receiver<bool>,
     tasks: &mut Vec<JoinHandle<()>>,
 ) -> Result<SocketAddr, StartFault> {
-    let signer = LocalSigner::new(office.keyring.derive(KeyUse::EmbeddedLedger))?.address();
+    let source = |network: &WorkedNetwork| NetworkSource {
+        gauges: office.meters.network(network.name.as_str()),
+        chain: network.chain.clone(),
+        signer: network.signer,
+    };
     let sources = Sources {
         meters: office.meters.clone(),
         desk: office.desk.clone(),
         archive: office.archive.clone(),
         clock: office.clock.clone(),
-        ledger: chain.map(|chain| -> (Arc<dyn Chain>, Address) { (chain, signer) }),
+        networks: networks.iter().map(source).collect(),
     };
     let listener = bind(address).await?;
     let address = listener.local_addr().map_err(|error| StartFault::Io("the metrics' listener".into(), error))?;
@@ -433,9 +368,9 @@ async fn serve_metrics(
 }
 
 /// The inhabitants of a sandbox: settled once, then read back for ever, and their token awaited.
-async fn settle(office: &Office) -> Result<Inhabitants, StartFault> {
+async fn settle(office: &Office, network: &NetworkName) -> Result<Inhabitants, StartFault> {
     let inhabitants = match read_inhabitants(&office.archive, &office.keyring)? {
-        None => office.desk.run(SettleSandbox, office.clock.now()).await?,
+        None => office.desk.run(SettleSandbox { network: network.clone() }, office.clock.now()).await?,
         Some(inhabitants) => inhabitants,
     };
     let product_id = domain::ids::ProductId::new(inhabitants.product_id);

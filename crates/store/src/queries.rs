@@ -97,8 +97,6 @@ pub struct LedgerBacklog {
     pub queued_instructions: u64,
     /// When the oldest instruction that is not judged was ordered.
     pub oldest_processing_at: Option<Instant>,
-    /// The highest next nonce of any signer.
-    pub next_nonce: u64,
 }
 
 /// A stored journal entry with the hash that was stored beside it.

@@ -1,5 +1,7 @@
 //! What a batch writes beside the changed rows of its book.
 
+use std::borrow::Cow;
+
 use domain::ids::{BatchId, ClientId, InvestorId, OrganisationId};
 use domain::instant::Instant;
 use domain::journal::Entry;
@@ -36,7 +38,7 @@ pub struct Answer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Setting {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Its value.
     pub value: Vec<u8>,
 }

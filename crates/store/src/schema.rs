@@ -48,6 +48,12 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("sqlite/migrations/0005_interest.sql"),
         postgres: include_str!("postgres/migrations/0005_interest.sql"),
     },
+    // Older programs would put the tokens of every network on the embedded ledger.
+    Migration {
+        compatible_from: 6,
+        sqlite: include_str!("sqlite/migrations/0006_networks.sql"),
+        postgres: include_str!("postgres/migrations/0006_networks.sql"),
+    },
 ];
 
 /// What to do where the schema is older than the program.

@@ -10,7 +10,7 @@ use domain::ids::{BatchId, InvestorId};
 use domain::instant::Instant as ReceivedAt;
 use domain::journal::{Head, SubjectKey};
 use store::{Answer, Book, Record, StoreError, Wanted, Writer};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::work::{Found, ToRemember, Work};
@@ -40,7 +40,7 @@ pub(super) struct Batches<W> {
     entropy: Entropy,
     counts: Arc<DeskCounts>,
     head: watch::Sender<Option<Head>>,
-    instructions_queued: Arc<Notify>,
+    instructions_queued: watch::Sender<u64>,
     safeguards: Safeguards,
     /// How often in a row the database could not be reached.
     times_unreached: usize,
@@ -71,7 +71,7 @@ impl<W: Writer> Batches<W> {
         entropy: Entropy,
         counts: Arc<DeskCounts>,
         head: watch::Sender<Option<Head>>,
-        instructions_queued: Arc<Notify>,
+        instructions_queued: watch::Sender<u64>,
         safeguards: Safeguards,
     ) -> Self {
         Self { writer, keyring, entropy, counts, head, instructions_queued, safeguards, times_unreached: 0 }
@@ -277,7 +277,7 @@ impl<W: Writer> Batches<W> {
         self.safeguards.fence.remember(decided.head);
         self.head.send_replace(Some(decided.head));
         if decided.queued_instructions {
-            self.instructions_queued.notify_one();
+            self.instructions_queued.send_modify(|commits| *commits = commits.wrapping_add(1));
         }
     }
 

@@ -20,7 +20,7 @@ use domain::ids::ClientId;
 use domain::instant::Instant;
 use domain::journal::Head;
 use store::{AnswerKey, Writer};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::breakdown::Breakdown;
 use crate::entropy::Entropy;
@@ -157,7 +157,7 @@ pub struct Desk {
     background: mpsc::Sender<Box<dyn Work>>,
     counts: Arc<DeskCounts>,
     head: watch::Receiver<Option<Head>>,
-    instructions_queued: Arc<Notify>,
+    instructions_queued: watch::Receiver<u64>,
     safeguards: Safeguards,
 }
 
@@ -199,10 +199,10 @@ impl Desk {
         let (background, background_queue) = mpsc::channel(BACKGROUND_QUEUE_COMMANDS_MAX);
         let (head_sender, head) = watch::channel(None);
         let counts = Arc::new(DeskCounts::new(fittings.meters));
-        let instructions_queued = Arc::new(Notify::new());
+        let (queued_sender, instructions_queued) = watch::channel(0);
         let safeguards = Safeguards::default();
         let batches =
-            Batches::new(writer, keyring, entropy, counts.clone(), head_sender, instructions_queued.clone(), safeguards.clone());
+            Batches::new(writer, keyring, entropy, counts.clone(), head_sender, queued_sender, safeguards.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("desk".into()).spawn(move || {
             runtime.block_on(serve(batches, request_queue, background_queue));
@@ -273,9 +273,9 @@ impl Desk {
         &self.safeguards.fence
     }
 
-    /// Rings after a commit that queued instructions for the ledger.
+    /// Changes with every commit that queued instructions for a ledger.
     #[must_use]
-    pub fn instructions_queued(&self) -> Arc<Notify> {
+    pub fn instructions_queued(&self) -> watch::Receiver<u64> {
         self.instructions_queued.clone()
     }
 }

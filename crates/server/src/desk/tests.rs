@@ -175,7 +175,7 @@ impl Operation for Step {
             Act::Panic => panic!("planted"),
             Act::Contradict => return Err(Inconsistent("planted").into()),
         }
-        cx.record.settings.push(Setting { name: "value", value: self.value.to_be_bytes().to_vec() });
+        cx.record.settings.push(Setting { name: "value".into(), value: self.value.to_be_bytes().to_vec() });
         cx.journal(book, "put", &Counted(self.value))?;
         Ok(before)
     }
@@ -213,7 +213,7 @@ impl Bench {
         let (head_sender, head) = watch::channel(None);
         let counts = Arc::new(DeskCounts::new(DeskMeters::silent()));
         let entropy = Entropy::from_seed([3; 32]);
-        let rung = Arc::new(Notify::new());
+        let (rung, _hears) = watch::channel(0);
         let batches = Batches::new(
             writer.clone(),
             Keyring::new([1; 32]),

@@ -53,8 +53,8 @@ async fn readyz(State(counter): State<Arc<Counter>>) -> Result<Json<Health>, Pro
     let found = counter.read(Reader::journal_head).await?;
     fence::compare(seen, found).map_err(|fault| Problem::not_ready(fault.to_string()))?;
     counter.desk.fence().remember(found);
-    if counter.standing.is_ledger_halted() {
-        return Err(Problem::ledger_halted());
+    if let Some((network, reason)) = counter.standing.halted() {
+        return Err(Problem::ledger_halted(network.as_str(), &reason));
     }
     Ok(Json(Health { status: "ready" }))
 }

@@ -236,10 +236,10 @@ impl Problem {
             .with_header(RETRY_AFTER, &retry_after_s.to_string())
     }
 
-    /// 503: the ledger knows what the database does not, so that nothing is signed.
+    /// 503: nothing is signed for a network until a person has looked.
     #[must_use]
-    pub fn ledger_halted() -> Self {
-        Self::new(ProblemKind::LedgerHalted, "Ledger work is halted: the database is older than the ledger. The log says more.")
+    pub fn ledger_halted(network: &str, reason: &str) -> Self {
+        Self::new(ProblemKind::LedgerHalted, format!("Ledger work on network {network} is halted: {reason}."))
     }
 
     /// 503 for a reason that does not pass by itself.

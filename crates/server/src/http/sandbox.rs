@@ -67,7 +67,7 @@ async fn advance_clock(
     let mut fields = Fields::of(&body);
     let advance_micros = fields.required("advance", duration_micros(now));
     let ahead_micros = counter.clock.ahead_micros() + fields.finish_with(|| advance_micros)?;
-    let operation = PutSetting { name: CLOCK_SETTING, value: ahead_micros.to_be_bytes().to_vec() };
+    let operation = PutSetting { name: CLOCK_SETTING.into(), value: ahead_micros.to_be_bytes().to_vec() };
     counter.desk.run(operation, now).await.map_err(|fault| match fault {
         ProgramFault::Desk(error) => problem_of_desk(error),
         ProgramFault::Refused(_) => Problem::internal(),

@@ -10,16 +10,22 @@ use ledger::judge::{AppliedKey, Evidence, NumberState, Reading, judge};
 use ledger::{Address, At};
 
 use super::watch::spoken;
-use super::{Call, LedgerFault, LedgerWork};
+use super::{BlockTime, Call, LedgerFault, LedgerWork};
 use crate::operations::ledger::{BindInstructions, SettleCredits, Verdict};
-use store::Reader;
 
 impl LedgerWork {
     /// Binds what waits, in order of instruction, while nonces are free. `open` are in flight already.
     pub(super) async fn bind_queued(&mut self, factory: Address, open: usize) -> Result<(), LedgerFault> {
         let mut free = self.policy.open_max.saturating_sub(open);
         let batch_items = batch_items_max(self.policy.transaction_gas_max);
-        for product_id in self.read(Reader::products_with_queued_instructions).await? {
+        let network = self.network.clone();
+        let waiting = self.read(move |archive| archive.products_with_queued_instructions(&network)).await?;
+        if free == 0 || waiting.is_empty() {
+            return Ok(());
+        }
+        // Asked before a nonce is spent: while gas is too dear the queue waits.
+        self.fees().await?;
+        for product_id in waiting {
             let Some(token) = self.token(factory, product_id).await? else { continue };
             while free > 0 {
                 let limit = u32::try_from(batch_items).unwrap_or(u32::MAX);
@@ -103,7 +109,11 @@ impl LedgerWork {
     /// An idle chain's newest block may be old, so the later of its time and now counts.
     async fn valid_until_seconds(&self) -> Result<i64, LedgerFault> {
         let finalized = i64::try_from(self.chain.finalized().await?.time_seconds).unwrap_or(i64::MAX);
-        Ok(finalized.max(self.clock.now().seconds_floor()).saturating_add(self.policy.validity_s))
+        let now = match self.policy.block_time {
+            BlockTime::Business => self.clock.now(),
+            BlockTime::Machine => self.clock.machine_now(),
+        };
+        Ok(finalized.max(now.seconds_floor()).saturating_add(self.policy.validity_s))
     }
 }
 

@@ -1,75 +1,22 @@
-//! Putting the factory and the tokens on the ledger.
+//! Putting the tokens on the ledger.
 
-use domain::ids::ProductId;
 use domain::ledger_transaction::{LedgerTransaction, Purpose};
 use domain::product::Product;
 use domain::wallet::EvmAddress;
-use ledger::contract::{
-    self, Deployed, Terms, deploy_factory_data, deploy_factory_gas_limit, deploy_token_calldata, deploy_token_gas_limit,
-    deployed_factory, deployed_token, token_salt,
-};
-use ledger::transaction::deployed_address;
+use ledger::contract::{Deployed, Terms, deploy_token_calldata, deploy_token_gas_limit, deployed_token, token_salt};
 use ledger::{Address, At, B256};
 use store::Reader;
 use store::queries::LiveLedgerTransaction;
 
 use super::{Call, LedgerFault, LedgerWork};
-use crate::operations::ledger::{CHAIN_SETTING, FACTORY_SETTING, RecordFactory, RecordToken, ReserveDeployment};
+use crate::operations::ledger::{RecordToken, ReserveDeployment};
 use crate::planted::Bug;
 
 impl LedgerWork {
-    /// The network's factory, once its code stands in a finalized block; ordered where it does not exist yet.
-    pub(super) async fn factory(&mut self) -> Result<Option<Address>, LedgerFault> {
-        if let Some(known) = self.pinned_factory {
-            return Ok(Some(known));
-        }
-        if let Some(known) = self.read(|archive| archive.setting(FACTORY_SETTING)).await? {
-            self.pinned_factory = Some(self.pin(&known).await?);
-            return Ok(self.pinned_factory);
-        }
-        let live = self.read(Reader::live_ledger_transactions).await?;
-        let Some(open) = live.into_iter().find(|open| open.ledger_transaction.purpose == Purpose::DeployFactory) else {
-            let slot = self.reserve(Purpose::DeployFactory).await?;
-            self.sign_store_send(&slot, factory_call()).await?;
-            return Ok(None);
-        };
-        let slot = open.ledger_transaction;
-        let address = deployed_address(self.signer.address(), slot.nonce);
-        match deployed_factory(self.chain.as_ref(), address, At::Finalized).await? {
-            Deployed::Absent => {
-                self.repeat(&open, factory_call()).await?;
-                Ok(None)
-            }
-            Deployed::Foreign { address, .. } => Err(LedgerFault::UnexpectedCode(address)),
-            Deployed::Present { address } => {
-                let record = RecordFactory {
-                    chain_id: self.chain.chain_id(),
-                    address: EvmAddress::new(address.0),
-                    ledger_transaction_id: slot.id,
-                };
-                self.lane.record(record).await?;
-                Ok(Some(address))
-            }
-        }
-    }
-
-    /// Compares the chain with the one that was pinned: its id, and the factory's code. Another chain is not signed for.
-    async fn pin(&self, factory: &[u8]) -> Result<Address, LedgerFault> {
-        let chain_id = self.read(|archive| archive.setting(CHAIN_SETTING)).await?;
-        if chain_id.is_none_or(|pinned| pinned != self.chain.chain_id().to_be_bytes()) {
-            return Err(LedgerFault::OtherChain(self.chain.chain_id()));
-        }
-        let address = Address(<[u8; 20]>::try_from(factory).map_err(|_| LedgerFault::OtherChain(self.chain.chain_id()))?);
-        match deployed_factory(self.chain.as_ref(), address, At::Finalized).await? {
-            Deployed::Present { address } => Ok(address),
-            Deployed::Absent => Err(LedgerFault::OtherChain(self.chain.chain_id())),
-            Deployed::Foreign { address, .. } => Err(LedgerFault::UnexpectedCode(address)),
-        }
-    }
-
     /// Orders the token of every product that waits for one, and records those that stand.
     pub(super) async fn deploy_tokens(&mut self, factory: Address) -> Result<(), LedgerFault> {
-        let waiting = self.read(Reader::deploying_products).await?;
+        let network = self.network.clone();
+        let waiting = self.read(move |archive| archive.deploying_products(&network)).await?;
         if waiting.is_empty() {
             return Ok(());
         }
@@ -126,7 +73,7 @@ impl LedgerWork {
         }
     }
 
-    async fn reserve(&mut self, purpose: Purpose) -> Result<LedgerTransaction, LedgerFault> {
+    pub(super) async fn reserve(&mut self, purpose: Purpose) -> Result<LedgerTransaction, LedgerFault> {
         self.lane.record(ReserveDeployment { signer: self.registrar(), purpose }).await
     }
 
@@ -137,11 +84,6 @@ impl LedgerWork {
 
     fn token_terms(&self, product: &Product) -> Terms {
         token_terms(product, self.signer.address())
-    }
-
-    /// The token of a product, where it stands on the ledger.
-    pub(super) async fn token(&self, factory: Address, product_id: ProductId) -> Result<Option<Address>, LedgerFault> {
-        Ok(contract::token_of(self.chain.as_ref(), factory, token_salt(product_id.bytes()), At::Finalized).await?)
     }
 }
 
@@ -159,8 +101,4 @@ pub(crate) fn token_terms(product: &Product, registrar: Address) -> Terms {
         lock_in_until_seconds: lock_in,
         registrar,
     }
-}
-
-fn factory_call() -> Call {
-    Call { to: None, data: deploy_factory_data(), gas_limit: deploy_factory_gas_limit() }
 }

@@ -19,7 +19,6 @@ impl LedgerWork {
         let used = self.chain.nonce(self.signer.address(), At::Head).await?;
         let reserved = self.read(move |archive| archive.next_nonce(signer)).await?;
         self.is_past_fence = used <= reserved;
-        self.standing.set_ledger_halted(!self.is_past_fence);
         if self.is_past_fence { Ok(()) } else { Err(LedgerFault::DatabaseBehind { used, reserved }) }
     }
 }

@@ -11,6 +11,7 @@
 mod credit;
 mod deploy;
 mod fence;
+mod gate;
 pub mod head;
 pub mod lane;
 pub mod produce;
@@ -18,16 +19,20 @@ pub mod refresh;
 mod supervise;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::{HolderId, ProductId};
 use domain::lease::Lane;
 use domain::ledger_transaction::LedgerTransaction;
+use domain::network::NetworkName;
 use domain::wallet::EvmAddress;
 use ledger::contract::ContractError;
-use ledger::transaction::{Fees, Signer, SignerError, Unsigned};
+use ledger::fees::{FeeOffer, FeePolicy, Fees};
+use ledger::pin::PinFault;
+use ledger::signer::{IssuedToday, PolicedSigner, SigningError, SigningPolicy};
+use ledger::transaction::{Signed, Signer, SignerError, Unsigned};
 use ledger::{Address, Chain, ChainError};
 use store::{Reader, StoreError};
 use tokio::sync::{Notify, watch as stop_watch};
@@ -36,7 +41,9 @@ use crate::clock::Clock;
 use crate::desk::{Desk, ProgramFault};
 use crate::meters::LedgerMeters;
 use crate::operations::ledger::RecordAttempt;
+use crate::operations::network::NetworkPin;
 use crate::standing::Standing;
+use gate::Compared;
 use lane::{Holding, LaneKeeper};
 pub use supervise::supervise;
 use watch::SeenRecords;
@@ -46,10 +53,17 @@ use watch::SeenRecords;
 pub struct LedgerPolicy {
     /// How long a signed batch may run, in seconds of ledger time (Ethereum 30 minutes).
     pub validity_s: i64,
-    /// What is offered for gas.
-    pub fees: Fees,
+    /// By which clock the network's blocks are stamped.
+    pub block_time: BlockTime,
+    /// What is paid for gas.
+    pub fees: FeePolicy,
     /// Gas of one transaction at most.
     pub transaction_gas_max: u64,
+    /// Whether the network's factory is deployed where it has none. Where operators configured the network they say when
+    /// (`scrip ledger init`).
+    pub may_deploy_factory: bool,
+    /// The most units that are signed for on one day; `None` for no limit.
+    pub issued_units_per_day_max: Option<u64>,
     /// Nonces in flight at most: nodes promise to keep sixteen per account.
     pub open_max: usize,
     /// How long a process that gives no sign of life keeps the lane.
@@ -58,14 +72,42 @@ pub struct LedgerPolicy {
     pub look_every: Duration,
 }
 
+/// By which clock a network's blocks are stamped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BlockTime {
+    /// Business time: the embedded ledger's.
+    Business,
+    /// The machines' time, whatever the sandbox's clock was turned to.
+    Machine,
+}
+
+impl LedgerPolicy {
+    /// What the registrar's key may sign before factory and tokens were found.
+    fn signing(&self, chain_id: u64) -> SigningPolicy {
+        SigningPolicy {
+            chain_id,
+            factory: None,
+            may_deploy_factory: self.may_deploy_factory,
+            tokens: BTreeSet::new(),
+            transaction_gas_max: self.transaction_gas_max,
+            max_fee_per_gas_wei_max: self.fees.max_fee_per_gas_wei_max,
+            max_priority_fee_per_gas_wei_max: self.fees.max_priority_fee_per_gas_wei_max,
+            issued_units_per_day_max: self.issued_units_per_day_max.map_or(u128::MAX, u128::from),
+        }
+    }
+}
+
 /// What the ledger work needs.
 pub struct LedgerWork {
+    network: NetworkName,
     lane: LaneKeeper,
-    /// Rung when instructions were queued.
-    queued: Arc<Notify>,
+    /// Changes when instructions were queued.
+    queued: stop_watch::Receiver<u64>,
     archive: Arc<Reader>,
     chain: Arc<dyn Chain>,
-    signer: Arc<dyn Signer>,
+    device: Arc<dyn Signer>,
+    /// The device behind its policy.
+    signer: Arc<PolicedSigner>,
     clock: Clock,
     policy: LedgerPolicy,
     meters: LedgerMeters,
@@ -76,8 +118,12 @@ pub struct LedgerWork {
     standing: Standing,
     /// Whether this run has found that the database knows every nonce that the ledger has seen.
     is_past_fence: bool,
-    /// The factory, once this run has found its code on the chain that was pinned.
-    pinned_factory: Option<Address>,
+    /// The network's pin, while what was compared last is recent.
+    gate: Option<Compared>,
+    /// Whether this run knows what was signed for on this day.
+    is_day_recalled: bool,
+    /// Tokens whose code this run has compared.
+    tokens: BTreeMap<ProductId, Address>,
     /// What was read of the tokens' records, while the lane was held under one number.
     seen: BTreeMap<ProductId, SeenRecords>,
     /// That number; 0 before the lane was ever held.
@@ -87,6 +133,8 @@ pub struct LedgerWork {
 /// Everything [`LedgerWork`] is made of.
 #[derive(Clone)]
 pub struct LedgerParts {
+    /// The network.
+    pub network: NetworkName,
     /// The way to the desk.
     pub desk: Desk,
     /// Committed state.
@@ -128,16 +176,41 @@ pub enum LedgerFault {
     Contract(#[from] ContractError),
     /// There is no signature.
     #[error(transparent)]
-    Signer(#[from] SignerError),
+    Signer(SignerError),
+    /// The signing policy refuses what was to be signed. The device was not asked.
+    #[error(transparent)]
+    Policy(SigningError),
     /// A batch does not fit one transaction.
     #[error("a batch does not fit one ledger transaction")]
     BatchTooLarge,
     /// What lies at a contract's address is not the contract.
     #[error("unexpected code at {0}")]
     UnexpectedCode(Address),
-    /// The chain is not the one whose contracts are remembered.
-    #[error("chain {0} is not the chain whose contracts are remembered")]
-    OtherChain(u64),
+    /// The network is not the one that was pinned.
+    #[error("the network is not the one that was pinned: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    OtherNetwork(Vec<PinFault>),
+    /// The configured key is not the registrar of the network's tokens.
+    #[error("the tokens take instructions from {pinned}, the configured key is that of {own}")]
+    OtherRegistrar {
+        /// Of the tokens.
+        pinned: Address,
+        /// Of the key.
+        own: Address,
+    },
+    /// What was remembered of the network cannot be read.
+    #[error("the network's pin in the database cannot be read")]
+    UnreadablePin,
+    /// The network has no factory yet.
+    #[error("network {0} has no factory yet: `scrip ledger init --network {0}` deploys it")]
+    NotInitialised(NetworkName),
+    /// Gas costs more than the operator pays.
+    #[error("gas costs at least {needed_per_gas_wei} wei, at most {ceiling_per_gas_wei} are paid: the queue waits")]
+    FeesAboveCeiling {
+        /// What a block would take at least.
+        needed_per_gas_wei: u128,
+        /// The operator's ceiling.
+        ceiling_per_gas_wei: u128,
+    },
     /// Another process took the signer's lane over. Nothing was written.
     #[error("another process took the lane over")]
     LaneLost,
@@ -156,20 +229,60 @@ pub enum LedgerFault {
     Cut,
 }
 
+impl From<SigningError> for LedgerFault {
+    fn from(error: SigningError) -> Self {
+        match error {
+            SigningError::Signer(error) => Self::Signer(error),
+            SigningError::Refused(_) => Self::Policy(error),
+        }
+    }
+}
+
+impl LedgerFault {
+    /// Whether nothing is signed until a person has looked, however often it is tried.
+    #[must_use]
+    pub const fn halts(&self) -> bool {
+        match self {
+            Self::UnexpectedCode(_)
+            | Self::OtherNetwork(_)
+            | Self::OtherRegistrar { .. }
+            | Self::UnreadablePin
+            | Self::NotInitialised(_)
+            | Self::DatabaseBehind { .. }
+            | Self::Chain(ChainError::ForeignChain { .. } | ChainError::FinalityBroken { .. })
+            | Self::Contract(ContractError::Chain(ChainError::ForeignChain { .. } | ChainError::FinalityBroken { .. })) => true,
+            Self::Store(_)
+            | Self::Program(_)
+            | Self::Chain(_)
+            | Self::Contract(_)
+            | Self::Signer(_)
+            | Self::Policy(_)
+            | Self::BatchTooLarge
+            | Self::FeesAboveCeiling { .. }
+            | Self::LaneLost
+            | Self::Cut => false,
+        }
+    }
+}
+
 impl LedgerWork {
     /// Sets up the work.
     #[must_use]
     pub fn new(parts: LedgerParts) -> Self {
-        let LedgerParts { desk, archive, chain, signer, clock, holder, policy, meters, sent, block, standing } = parts;
+        let LedgerParts { network, desk, archive, chain, signer: device, clock, holder, policy, meters, sent, block, standing } =
+            parts;
+        let signer = PolicedSigner::new(device.clone(), policy.signing(chain.chain_id()), IssuedToday::default());
         let lane = Lane::Ledger(EvmAddress::new(signer.address().0));
         let queued = desk.instructions_queued();
         let lane = LaneKeeper::new(desk, clock.clone(), lane, holder, policy.lease);
         Self {
+            network,
             lane,
             queued,
             archive,
             chain,
-            signer,
+            device,
+            signer: Arc::new(signer),
             clock,
             policy,
             meters,
@@ -177,7 +290,9 @@ impl LedgerWork {
             block,
             standing,
             is_past_fence: false,
-            pinned_factory: None,
+            gate: None,
+            is_day_recalled: false,
+            tokens: BTreeMap::new(),
             seen: BTreeMap::new(),
             seen_under: 0,
         }
@@ -185,21 +300,18 @@ impl LedgerWork {
 
     /// Works until told to stop: at once when a credit is ordered or a block is made, else at a calm pace.
     pub async fn run(mut self, mut stop: stop_watch::Receiver<bool>) {
-        let queued = self.queued.clone();
+        let mut queued = self.queued.clone();
         loop {
-            let looked = self.round().await;
-            if looked.is_err() {
-                self.meters.faults.increment(1);
-            }
-            match looked {
+            let network = &self.network;
+            match self.round().await {
                 Ok(()) => {}
-                Err(fault @ LedgerFault::LaneLost) => tracing::info!(%fault, "ledger work is left to it"),
-                Err(fault @ LedgerFault::DatabaseBehind { .. }) => tracing::error!(%fault, "ledger work is halted"),
-                Err(fault) => tracing::warn!(%fault, "ledger work stopped early and will go on"),
+                Err(fault @ LedgerFault::LaneLost) => tracing::info!(%fault, %network, "ledger work is left to it"),
+                Err(fault) if fault.halts() => tracing::error!(%fault, %network, "ledger work is halted"),
+                Err(fault) => tracing::warn!(%fault, %network, "ledger work stopped early and will go on"),
             }
             let is_over = tokio::select! {
                 _said = stop.wait_for(|stop| *stop) => true,
-                () = queued.notified() => false,
+                _queued = queued.changed() => false,
                 () = self.block.notified() => false,
                 () = tokio::time::sleep(self.policy.look_every) => false,
             };
@@ -219,21 +331,84 @@ impl LedgerWork {
     /// # Errors
     /// Whatever cut the round short.
     pub async fn round(&mut self) -> Result<(), LedgerFault> {
+        let looked = self.look().await;
+        match &looked {
+            Ok(()) => self.standing.set_halted(&self.network, None),
+            Err(fault) if fault.halts() => {
+                // What was compared before may be no longer so.
+                self.gate = None;
+                self.standing.set_halted(&self.network, Some(fault.to_string()));
+            }
+            // Whether it is still halted is not known.
+            Err(_) => {}
+        }
+        if looked.is_err() {
+            self.meters.faults.increment(1);
+        }
+        looked
+    }
+
+    async fn look(&mut self) -> Result<(), LedgerFault> {
+        let pin = self.pass_gate().await?;
+        if pin.is_none() && !self.policy.may_deploy_factory {
+            return Err(LedgerFault::NotInitialised(self.network.clone()));
+        }
         self.pass_fence().await?;
+        let network = self.network.clone();
         // Who has nothing to do asks for no lane: an idle program writes nothing.
-        if self.pinned_factory.is_some() && !self.read(Reader::has_ledger_work).await? {
+        if pin.is_some() && !self.read(move |archive| archive.has_ledger_work(&network)).await? {
             return Ok(());
         }
-        match self.lane.hold().await? {
-            Holding::Here(fencing) if fencing == self.seen_under => {}
-            // What another worker sent meanwhile was not watched for.
-            Holding::Here(fencing) => (self.seen, self.seen_under) = (BTreeMap::new(), fencing),
-            Holding::Elsewhere => return Ok(()),
+        if !self.hold_lane().await? {
+            return Ok(());
         }
-        let Some(factory) = self.factory().await? else { return Ok(()) };
-        self.deploy_tokens(factory).await?;
-        let open = self.watch_open(factory).await?;
-        self.bind_queued(factory, open).await
+        let pin = match pin {
+            Some(pin) => Some(pin),
+            None => self.deploy_factory().await?,
+        };
+        let Some(pin) = pin else { return Ok(()) };
+        self.deploy_tokens(pin.factory).await?;
+        let open = self.watch_open(&pin).await?;
+        self.bind_queued(pin.factory, open).await
+    }
+
+    /// Deploys the network's factory and pins the network, where that was not done; `None` while it is on its way.
+    ///
+    /// # Errors
+    /// As [`LedgerWork::round`].
+    pub async fn initialise(&mut self) -> Result<Option<NetworkPin>, LedgerFault> {
+        if let Some(pin) = self.pass_gate().await? {
+            return Ok(Some(pin));
+        }
+        self.pass_fence().await?;
+        if self.hold_lane().await? { self.deploy_factory().await } else { Ok(None) }
+    }
+
+    /// Says whether the lane is held.
+    async fn hold_lane(&mut self) -> Result<bool, LedgerFault> {
+        match self.lane.hold().await? {
+            Holding::Here(fencing) if fencing == self.seen_under => Ok(true),
+            Holding::Here(fencing) => {
+                // What another worker sent meanwhile was not watched for.
+                (self.seen, self.seen_under) = (BTreeMap::new(), fencing);
+                Ok(true)
+            }
+            Holding::Elsewhere => Ok(false),
+        }
+    }
+
+    /// What is offered for gas now.
+    ///
+    /// # Errors
+    /// [`LedgerFault::FeesAboveCeiling`].
+    async fn fees(&self) -> Result<Fees, LedgerFault> {
+        let policy = self.policy.fees;
+        match policy.offer(self.chain.fee_market(policy.tip_percentile).await?) {
+            FeeOffer::Offered(fees) => Ok(fees),
+            FeeOffer::AboveCeiling { needed_per_gas_wei, ceiling_per_gas_wei } => {
+                Err(LedgerFault::FeesAboveCeiling { needed_per_gas_wei, ceiling_per_gas_wei })
+            }
+        }
     }
 
     /// Signs a reserved ledger transaction, commits the bytes, and only then sends them.
@@ -242,16 +417,23 @@ impl LedgerWork {
             chain_id: self.chain.chain_id(),
             nonce: slot.nonce,
             gas_limit: call.gas_limit,
-            fees: self.policy.fees,
+            fees: self.fees().await?,
             to: call.to,
             value_wei: 0,
             data: call.data,
         };
-        let signed = unsigned.sign(self.signer.as_ref())?;
+        let signed = self.sign(unsigned).await?;
         let record = RecordAttempt { ledger_transaction_id: slot.id, raw: signed.raw.clone(), hash: signed.tx_hash.0 };
         self.lane.record(record).await?;
         self.send(&signed.raw).await;
         Ok(())
+    }
+
+    /// Asks the device, which may take its time.
+    async fn sign(&self, unsigned: Unsigned) -> Result<Signed, LedgerFault> {
+        let signer = self.signer.clone();
+        let now_seconds = u64::try_from(self.clock.now().seconds_floor()).unwrap_or(0);
+        Ok(tokio::task::spawn_blocking(move || signer.sign(&unsigned, now_seconds)).await.map_err(|_| LedgerFault::Cut)??)
     }
 
     /// Sends stored bytes. Should another process hold the lane by now, sending is harmless: the bytes were recorded while

@@ -16,6 +16,7 @@ use super::credit::failure;
 use super::{LedgerFault, LedgerWork};
 use crate::meters::LedgerMeters;
 use crate::operations::ledger::{CloseLedgerTransaction, SettleCredits, Verdict};
+use crate::operations::network::NetworkPin;
 
 /// Where a token's records have been read to, and what they said about instructions that are still open.
 #[derive(Debug)]
@@ -26,8 +27,8 @@ pub(super) struct SeenRecords {
 }
 
 impl SeenRecords {
-    const fn new() -> Self {
-        let checkpoint = Checkpoint { next_block: 0, running_hash: B256::ZERO };
+    const fn new(next_block: u64) -> Self {
+        let checkpoint = Checkpoint { next_block, running_hash: B256::ZERO };
         Self { checkpoint, applied: BTreeMap::new(), skipped: BTreeMap::new() }
     }
 
@@ -59,8 +60,10 @@ impl SeenRecords {
 impl LedgerWork {
     /// Looks at everything in flight: sends again what no block holds, settles what the judge decides, closes what is
     /// done. Says how many nonces are still in flight.
-    pub(super) async fn watch_open(&mut self, factory: Address) -> Result<usize, LedgerFault> {
-        let live = self.read(Reader::live_ledger_transactions).await?;
+    pub(super) async fn watch_open(&mut self, pin: &NetworkPin) -> Result<usize, LedgerFault> {
+        let mut live = self.read(Reader::live_ledger_transactions).await?;
+        let own = self.registrar();
+        live.retain(|open| open.ledger_transaction.signer == own);
         let mut open = live.len();
         let mut by_product: BTreeMap<ProductId, Vec<LiveLedgerTransaction>> = BTreeMap::new();
         for transaction in live {
@@ -70,11 +73,11 @@ impl LedgerWork {
             }
         }
         for (product_id, transactions) in by_product {
-            let Some(token) = self.token(factory, product_id).await? else { continue };
+            let Some(token) = self.token(pin.factory, product_id).await? else { continue };
             for transaction in &transactions {
                 self.repeat_where_missing(token, transaction).await?;
             }
-            self.settle_decided(token, product_id, &transactions).await?;
+            self.settle_decided(pin, token, product_id, &transactions).await?;
             for transaction in &transactions {
                 open -= usize::from(self.close_where_done(transaction).await?);
             }
@@ -95,6 +98,7 @@ impl LedgerWork {
 
     async fn settle_decided(
         &mut self,
+        pin: &NetworkPin,
         token: Address,
         product_id: ProductId,
         transactions: &[LiveLedgerTransaction],
@@ -103,7 +107,7 @@ impl LedgerWork {
         let numbers = transactions.iter().flat_map(|open| &open.instructions).map(|instruction| instruction.number.get());
         let numbers: BTreeSet<u64> = numbers.collect();
         let chain = self.chain.clone();
-        let seen = self.seen.entry(product_id).or_insert_with(SeenRecords::new);
+        let seen = self.seen.entry(product_id).or_insert_with(|| SeenRecords::new(pin.from_block));
         let read = trusted_records(chain.as_ref(), token, seen.checkpoint, finalized).await?;
         seen.take(read.records, &numbers);
         seen.checkpoint = read.checkpoint;

@@ -8,12 +8,13 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use domain::wallet::EvmAddress;
 use ledger::{Address, At, Chain, ChainError};
 use store::{Reader, StoreError};
 use tokio::sync::watch;
 
 use super::Meters;
-use super::state::rounded;
+use super::state::{NetworkGauges, rounded};
 use crate::clock::Clock;
 use crate::desk::Desk;
 
@@ -35,8 +36,19 @@ pub struct Sources {
     pub archive: Arc<Reader>,
     /// The clocks.
     pub clock: Clock,
-    /// The ledger and its signer; `None` where another program holds it.
-    pub ledger: Option<(Arc<dyn Chain>, Address)>,
+    /// The networks that this program works with.
+    pub networks: Vec<NetworkSource>,
+}
+
+/// A network that is looked at.
+#[derive(Clone)]
+pub struct NetworkSource {
+    /// Where it is shown.
+    pub gauges: NetworkGauges,
+    /// Its nodes.
+    pub chain: Arc<dyn Chain>,
+    /// Who signs there.
+    pub signer: Address,
 }
 
 /// A router with the one resource `/metrics`.
@@ -69,10 +81,11 @@ impl Sources {
         state.show_process();
         let store = tokio::time::timeout(WAIT_MAX, self.look_at_store()).await;
         state.is_store_up.set(u8::from(matches!(store, Ok(Ok(())))));
-        if let Some((chain, signer)) = &self.ledger {
-            let ledger = tokio::time::timeout(WAIT_MAX, self.look_at_ledger(chain.as_ref(), *signer)).await;
-            state.is_ledger_up.set(u8::from(matches!(ledger, Ok(Ok(())))));
-        }
+        futures_util::future::join_all(self.networks.iter().map(|network| async {
+            let looked = tokio::time::timeout(WAIT_MAX, self.look_at_network(network)).await;
+            network.gauges.is_up.set(u8::from(matches!(looked, Ok(Ok(())))));
+        }))
+        .await;
     }
 
     async fn look_at_store(&self) -> Result<(), StoreError> {
@@ -84,19 +97,24 @@ impl Sources {
         let gauges = &self.meters.state.ledger;
         gauges.open_transactions.set(rounded(backlog.open_transactions.into()));
         gauges.queued_instructions.set(rounded(backlog.queued_instructions.into()));
-        gauges.next_nonce.set(rounded(backlog.next_nonce.into()));
+        for network in &self.networks {
+            let (archive, signer) = (self.archive.clone(), EvmAddress::new(network.signer.0));
+            let reserved = tokio::task::spawn_blocking(move || archive.next_nonce(signer));
+            let reserved = reserved.await.map_err(|error| StoreError::Engine(error.to_string()))??;
+            network.gauges.next_nonce.set(rounded(reserved.into()));
+        }
         let now_us = self.clock.now().micros();
         let age_us = backlog.oldest_processing_at.map_or(0, |ordered| now_us.saturating_sub(ordered.micros()).max(0));
         gauges.oldest_credit_age.set(Duration::from_micros(age_us.unsigned_abs()));
         Ok(())
     }
 
-    async fn look_at_ledger(&self, chain: &dyn Chain, signer: Address) -> Result<(), ChainError> {
-        let gauges = &self.meters.state.ledger;
+    async fn look_at_network(&self, network: &NetworkSource) -> Result<(), ChainError> {
+        let NetworkSource { gauges, chain, signer } = network;
         gauges.head_block.set(rounded(chain.head().await?.number.into()));
         gauges.finalized_block.set(rounded(chain.finalized().await?.number.into()));
-        gauges.used_nonces.set(rounded(chain.nonce(signer, At::Finalized).await?.into()));
-        gauges.signer_balance.set(rounded(chain.balance(signer, At::Head).await?));
+        gauges.used_nonces.set(rounded(chain.nonce(*signer, At::Finalized).await?.into()));
+        gauges.signer_balance.set(rounded(chain.balance(*signer, At::Head).await?));
         Ok(())
     }
 }

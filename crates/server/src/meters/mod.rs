@@ -18,7 +18,7 @@ pub use self::api::{ApiMeters, InFlight};
 pub use self::desk::{DeskMeters, Outcome};
 pub use self::ledger::LedgerMeters;
 pub use self::registry::Registry;
-pub use self::state::StateMeters;
+pub use self::state::{NetworkGauges, StateMeters};
 pub use self::tasks::{PanicPlace, TaskMeters};
 
 /// The commit that the program was built from, where whoever built it said so in `SCRIP_COMMIT`.
@@ -48,6 +48,7 @@ impl Meters {
         let registry = Registry::new();
         let build = [("version", env!("CARGO_PKG_VERSION")), ("commit", COMMIT)];
         registry.gauge("scrip_build_info", "Always 1; the labels say what runs.", &build).set(1_u32);
+        let _zeros = NetworkGauges::register(&registry, "embedded");
         Self {
             desk: DeskMeters::register(&registry),
             ledger: LedgerMeters::register(&registry),
@@ -55,6 +56,12 @@ impl Meters {
             state: StateMeters::register(&registry),
             registry,
         }
+    }
+
+    /// What a network says of itself; registered again, the same gauges.
+    #[must_use]
+    pub fn network(&self, network: &str) -> NetworkGauges {
+        NetworkGauges::register(&self.registry, network)
     }
 
     /// Where metrics are registered.

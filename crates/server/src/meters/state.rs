@@ -13,7 +13,6 @@ pub struct StateMeters {
     pub(super) desk_queue: Gauge,
     pub(super) desk_background_queue: Gauge,
     pub(super) is_store_up: Gauge,
-    pub(super) is_ledger_up: Gauge,
     pub(super) ledger: LedgerGauges,
     store: StoreMeters,
     process: ProcessMeters,
@@ -46,11 +45,31 @@ pub(super) struct LedgerGauges {
     pub open_transactions: Gauge,
     pub queued_instructions: Gauge,
     pub oldest_credit_age: Gauge,
-    pub next_nonce: Gauge,
-    pub used_nonces: Gauge,
-    pub head_block: Gauge,
-    pub finalized_block: Gauge,
-    pub signer_balance: Gauge,
+}
+
+/// What one network says of itself.
+#[derive(Clone, Debug)]
+pub struct NetworkGauges {
+    pub(super) is_up: Gauge,
+    pub(super) next_nonce: Gauge,
+    pub(super) used_nonces: Gauge,
+    pub(super) head_block: Gauge,
+    pub(super) finalized_block: Gauge,
+    pub(super) signer_balance: Gauge,
+}
+
+impl NetworkGauges {
+    pub(super) fn register(registry: &Registry, network: &str) -> Self {
+        let gauge = |name, help| registry.gauge(name, help, &[("network", network)]);
+        Self {
+            is_up: gauge("scrip_ledger_up", "1 where the network answered when the metrics were asked for."),
+            next_nonce: gauge("scrip_ledger_next_nonce", "The registrar's next nonce, by the database."),
+            used_nonces: gauge("scrip_ledger_used_nonces", "Nonces of the registrar that are used in a finalized block."),
+            head_block: gauge("scrip_ledger_head_block", "Height of the newest block."),
+            finalized_block: gauge("scrip_ledger_finalized_block", "Height of the newest finalized block."),
+            signer_balance: gauge("scrip_ledger_signer_balance_wei", "What the registrar has to pay gas with."),
+        }
+    }
 }
 
 impl StateMeters {
@@ -60,7 +79,6 @@ impl StateMeters {
             desk_queue: gauge("scrip_desk_queue_length", "Requests that wait for the desk; more than 4096 are refused."),
             desk_background_queue: gauge("scrip_desk_background_queue_length", "Commands of background work that wait."),
             is_store_up: gauge("scrip_store_up", "1 where the database answered when the metrics were asked for."),
-            is_ledger_up: gauge("scrip_ledger_up", "1 where the ledger answered when the metrics were asked for."),
             ledger: LedgerGauges {
                 open_transactions: gauge("scrip_ledger_open_transactions", "Ledger transactions in flight."),
                 queued_instructions: gauge("scrip_ledger_queued_instructions", "Instructions that wait to be signed."),
@@ -68,11 +86,6 @@ impl StateMeters {
                     "scrip_ledger_oldest_processing_credit_age_seconds",
                     "Age of the oldest credit that is processing; 0 where none is.",
                 ),
-                next_nonce: gauge("scrip_ledger_next_nonce", "The registrar's next nonce, by the database."),
-                used_nonces: gauge("scrip_ledger_used_nonces", "Nonces of the registrar that are used in a finalized block."),
-                head_block: gauge("scrip_ledger_head_block", "Height of the newest block."),
-                finalized_block: gauge("scrip_ledger_finalized_block", "Height of the newest finalized block."),
-                signer_balance: gauge("scrip_ledger_signer_balance_wei", "What the registrar has to pay gas with."),
             },
             store: StoreMeters::register(registry),
             process: ProcessMeters::register(registry),

@@ -6,14 +6,9 @@ use domain::instruction::{Instruction, InstructionState};
 use domain::ledger_transaction::{Attempt, LedgerTransaction, LedgerTransactionState, Purpose, Signer};
 use domain::product::{Inconsistent, Token};
 use domain::wallet::EvmAddress;
-use store::{Book, Setting, Wanted};
+use store::{Book, Wanted};
 
 use super::{Context, Operation, Refused};
-
-/// The name under which the factory's address is remembered.
-pub const FACTORY_SETTING: &str = "ledger_factory";
-/// The name under which the chain id is remembered, so that no other chain is ever signed for.
-pub const CHAIN_SETTING: &str = "ledger_chain_id";
 
 /// Reserves the signer's next nonce for a deployment.
 #[derive(Clone, Debug)]
@@ -218,32 +213,6 @@ impl Operation for CloseLedgerTransaction {
         let mut closed = *book.ledger_transactions.get(&self.ledger_transaction_id).ok_or(Refused::NotFound)?;
         closed.state = LedgerTransactionState::Closed;
         book.ledger_transactions.put(closed.id, closed);
-        Ok(())
-    }
-}
-
-/// Records that the network's factory stands in a finalized block, and closes its deployment.
-#[derive(Clone, Copy, Debug)]
-pub struct RecordFactory {
-    /// The chain.
-    pub chain_id: u64,
-    /// Where the contract stands.
-    pub address: EvmAddress,
-    /// The deployment.
-    pub ledger_transaction_id: LedgerTransactionId,
-}
-
-impl Operation for RecordFactory {
-    type Output = ();
-
-    fn want(&self, wanted: &mut Wanted) {
-        wanted.ledger_transactions.insert(self.ledger_transaction_id);
-    }
-
-    fn run(&self, book: &mut Book, cx: &mut Context<'_>) -> Result<(), Refused> {
-        CloseLedgerTransaction { ledger_transaction_id: self.ledger_transaction_id }.run(book, cx)?;
-        cx.record.settings.push(Setting { name: CHAIN_SETTING, value: self.chain_id.to_be_bytes().to_vec() });
-        cx.record.settings.push(Setting { name: FACTORY_SETTING, value: self.address.bytes().to_vec() });
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ pub mod issuer;
 pub mod lease;
 pub mod ledger;
 pub mod listing;
+pub mod network;
 pub mod organisation;
 pub mod product;
 pub mod sandbox;

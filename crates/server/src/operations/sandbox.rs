@@ -4,6 +4,7 @@ use domain::ids::{IssuerId, OrganisationId, ProductId};
 use domain::interest::Interest;
 use domain::investor::PersonKind;
 use domain::money::Percent;
+use domain::network::NetworkName;
 use domain::organisation::{Organisation, OrganisationKind};
 use domain::product::{AssetCode, Inconsistent, ProductTerms, ProductType};
 use domain::text::Name;
@@ -32,8 +33,11 @@ const ASSET_CODE: &str = "SOLAR31";
 const ISSUABLE_UNITS_MAX: u64 = 1_000_000;
 
 /// Makes a registrar, an issuer with a product, and a platform with an investor and a wallet.
-#[derive(Clone, Copy, Debug)]
-pub struct SettleSandbox;
+#[derive(Clone, Debug)]
+pub struct SettleSandbox {
+    /// Where the product's token stands.
+    pub network: NetworkName,
+}
 
 /// Who lives in a sandbox, with the secrets that open it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,12 +85,12 @@ impl Operation for SettleSandbox {
             organisations.push(CreateOrganisation { kind, name: name(text)? }.run(book, cx)?);
         }
         let [issuer, platform, registrar] = organisations.as_slice() else { return Err(Inconsistent("sandbox").into()) };
-        let product_id = settle_product(issuer.id, platform.id, book, cx)?;
+        let product_id = settle_product(&self.network, issuer.id, platform.id, book, cx)?;
         let inhabitants = settle_investor([issuer, platform, registrar], product_id, book, cx)?;
         let plain = serde_json::to_vec(&inhabitants).map_err(|_| Inconsistent("sandbox"))?;
         let key = cx.keyring.derive(KeyUse::SandboxSecrets);
         let value = seal(&key, INHABITANTS_SETTING.as_bytes(), &plain, cx.entropy);
-        cx.record.settings.push(Setting { name: INHABITANTS_SETTING, value });
+        cx.record.settings.push(Setting { name: INHABITANTS_SETTING.into(), value });
         Ok(inhabitants)
     }
 }
@@ -98,6 +102,7 @@ const NAMES: [(OrganisationKind, &str); 3] = [
 ];
 
 fn settle_product(
+    network: &NetworkName,
     organisation_id: OrganisationId,
     platform_id: OrganisationId,
     book: &mut Book,
@@ -110,7 +115,7 @@ fn settle_product(
         commercial_register_number: name("HRB 12344")?,
     };
     let issuer_id: IssuerId = issuer.run(book, cx)?.id;
-    let product_id = CreateProduct { organisation_id, issuer_id, terms: terms()? }.run(book, cx)?.id;
+    let product_id = CreateProduct { organisation_id, issuer_id, terms: terms(network)? }.run(book, cx)?.id;
     CreateListing { organisation_id, product_id, platform_id }.run(book, cx)?;
     Ok(product_id)
 }
@@ -150,7 +155,7 @@ fn credentials(organisation_id: OrganisationId, book: &mut Book, cx: &mut Contex
     Ok(Credentials { client_id: created.client.id.uuid(), client_secret: created.secret })
 }
 
-fn terms() -> Result<ProductTerms, Inconsistent> {
+fn terms(network: &NetworkName) -> Result<ProductTerms, Inconsistent> {
     Ok(ProductTerms {
         name: name("Solar Nord Bond 2031")?,
         asset_code: AssetCode::parse(ASSET_CODE).ok_or(Inconsistent("sandbox"))?,
@@ -166,6 +171,7 @@ fn terms() -> Result<ProductTerms, Inconsistent> {
         strict_dates: false,
         lock_in_until: None,
         terms_hash: Sha256::digest(b"Solar Nord Bond 2031: terms of the sandbox").into(),
+        network: network.clone(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! What the program remembers about itself.
 
+use std::borrow::Cow;
+
 use store::{Book, Setting, Wanted};
 
 use super::{Context, Operation, Refused};
@@ -8,7 +10,7 @@ use super::{Context, Operation, Refused};
 #[derive(Clone, Debug)]
 pub struct PutSetting {
     /// The name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The value.
     pub value: Vec<u8>,
 }
@@ -19,7 +21,7 @@ impl Operation for PutSetting {
     fn want(&self, _wanted: &mut Wanted) {}
 
     fn run(&self, _book: &mut Book, cx: &mut Context<'_>) -> Result<(), Refused> {
-        cx.record.settings.push(Setting { name: self.name, value: self.value.clone() });
+        cx.record.settings.push(Setting { name: self.name.clone(), value: self.value.clone() });
         Ok(())
     }
 }

@@ -5,11 +5,13 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use domain::network::NetworkName;
 use store::{Place, Upkeep};
 
 use super::{LEASE_DEFAULT_MS, StartFault};
 use crate::desk::QUEUE_COMMANDS_MAX;
 use crate::http::{CALLS_PER_SECOND, Doors};
+use crate::networks::ConfiguredNetwork;
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -46,6 +48,10 @@ pub struct Settings {
     pub finality_blocks: u64,
     /// How long a program that gives no sign of life keeps background work from others.
     pub lease: Duration,
+    /// The networks that are worked with beside the embedded ledger.
+    pub networks: Vec<ConfiguredNetwork>,
+    /// Where the token of the product stands that a sandbox is settled with.
+    pub product_network: NetworkName,
 }
 
 impl Default for Settings {
@@ -67,6 +73,8 @@ impl Default for Settings {
             is_sandbox_exposed: false,
             finality_blocks: 1,
             lease: Duration::from_millis(LEASE_DEFAULT_MS),
+            networks: Vec::new(),
+            product_network: NetworkName::embedded(),
         }
     }
 }
@@ -93,6 +101,10 @@ impl Settings {
         }
         if !self.has_ledger && self.ledger_rpc.is_some() {
             return Err(StartFault::LedgerElsewhere);
+        }
+        let named = &self.product_network;
+        if !named.is_embedded() && !self.networks.iter().any(|network| network.name == *named) {
+            return Err(StartFault::UnknownNetwork(named.clone()));
         }
         if self.calls_per_second.is_none() && self.doors == Doors::Production {
             tracing::warn!("clients are not limited: one of them can keep the others waiting");

@@ -11,11 +11,16 @@ mod newest;
 mod payments;
 mod register;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use domain::network::NetworkName;
 use ledger::contract::ContractError;
+use ledger::signer::Signer;
 use ledger::transaction::LocalSigner;
+use ledger::{Address, Chain};
 use store::{Database, Reader, StoreError, sqlite};
 
 use crate::clock::Clock;
@@ -24,7 +29,9 @@ use crate::documents::DocumentFolder;
 use crate::entropy::Entropy;
 use crate::jobs::head;
 use crate::keyring::{KeyUse, Keyring};
-use crate::program::{Settings, documents_path, open_ledger, place};
+use crate::networks::ConfiguredNetwork;
+use crate::operations::network::NetworkPin;
+use crate::program::{Settings, documents_path, open_ledger, open_network, place};
 
 /// Rows read at a time.
 const CHUNK_ROWS: u32 = 1_000;
@@ -46,6 +53,8 @@ pub struct Report {
     pub issues: u64,
     /// Units outstanding on the ledger.
     pub units: u128,
+    /// Tokens on networks that were not given, which were not read.
+    pub tokens_elsewhere: u64,
 }
 
 impl fmt::Display for Report {
@@ -54,7 +63,11 @@ impl fmt::Display for Report {
             f,
             "everything holds: {} journal entries, {} rows, {} payments, {} documents, {} tokens, {} issues, {} units on the ledger",
             self.journal_entries, self.rows, self.payments, self.documents, self.tokens, self.issues, self.units
-        )
+        )?;
+        if self.tokens_elsewhere > 0 {
+            write!(f, "; {} tokens on other networks were not read (--networks)", self.tokens_elsewhere)?;
+        }
+        Ok(())
     }
 }
 
@@ -110,14 +123,20 @@ pub enum Difference {
 /// # Errors
 /// The first difference, named.
 pub async fn verify(data: &Path, database: Option<&str>) -> Result<Report, Failure> {
-    verify_with_documents(data, database, &documents_path(data, None)).await
+    verify_with(data, database, &documents_path(data, None), &[]).await
 }
 
-/// Checks a data folder, the documents of a place, and its database: the embedded one, or that of a URL.
+/// Checks a data folder, the documents of a place, its database (the embedded one, or that of a URL), and the tokens on the
+/// embedded ledger and on these networks.
 ///
 /// # Errors
 /// The first difference, named.
-pub async fn verify_with_documents(data: &Path, database: Option<&str>, documents: &Path) -> Result<Report, Failure> {
+pub async fn verify_with(
+    data: &Path,
+    database: Option<&str>,
+    documents: &Path,
+    networks: &[ConfiguredNetwork],
+) -> Result<Report, Failure> {
     let at = |path: &Path| {
         let path = path.display().to_string();
         move |error| Difference::Io(path, error)
@@ -141,10 +160,24 @@ pub async fn verify_with_documents(data: &Path, database: Option<&str>, document
     journal::compare_rows(&archive, &keyring, newest, &mut report)?;
     compare_documents(documents, &archive, &mut report).await?;
     let signer = LocalSigner::new(keyring.derive(KeyUse::EmbeddedLedger))?;
-    let chain = open_ledger_copy(data, &scratch.path, &signer)?;
     let later = live.reader(1)?;
-    register::compare(&archive, &later, &chain, &mut report).await?;
+    let embedded = Arc::new(open_ledger_copy(data, &scratch.path, &signer)?);
+    let pin = register::pin_of(&archive, &NetworkName::embedded(), embedded.as_ref(), signer.address()).await?;
+    let mut ledgers = BTreeMap::from([(NetworkName::embedded(), Ledger { chain: embedded, pin })]);
+    for network in networks {
+        let chain = open_network(&archive, network)?;
+        let pin = register::pin_of(&archive, &network.name, chain.as_ref(), Address::ZERO).await?;
+        ledgers.insert(network.name.clone(), Ledger { chain, pin });
+    }
+    register::compare(&archive, &later, &ledgers, &mut report).await?;
     Ok(report)
+}
+
+/// A ledger that the register is compared with.
+struct Ledger {
+    chain: Arc<dyn Chain>,
+    /// What it is known by; `None` where it has no factory yet.
+    pin: Option<NetworkPin>,
 }
 
 /// A reader of the newest commit, which stays as it is while the program goes on.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::credit::{Credit, CreditState};
 use domain::ids::{CreditId, InvestmentId, ProductId};
+use domain::network::NetworkName;
 use domain::product::{Product, Token};
 use ledger::contract::{
     Checkpoint, Kind, Outcome, TrustedRecord, balance_of, deployed_token, token_salt, total_supply, trusted_records,
@@ -12,8 +13,8 @@ use ledger::contract::{
 use ledger::{Address, At, B256, Chain};
 use store::Reader;
 
-use super::{CHUNK_ROWS, Difference, Report};
-use crate::operations::ledger::FACTORY_SETTING;
+use super::{CHUNK_ROWS, Difference, Ledger, Report};
+use crate::operations::network::{NetworkPin, OLD_FACTORY_SETTING, pin_setting};
 
 /// The newest credit of each investment that excludes others: what may stand on the ledger.
 type Credits = BTreeMap<InvestmentId, Credit>;
@@ -22,7 +23,12 @@ type Credits = BTreeMap<InvestmentId, Credit>;
 ///
 /// # Errors
 /// The first difference.
-pub async fn compare(archive: &Reader, later: &Reader, chain: &dyn Chain, report: &mut Report) -> Result<(), Difference> {
+pub async fn compare(
+    archive: &Reader,
+    later: &Reader,
+    ledgers: &BTreeMap<NetworkName, Ledger>,
+    report: &mut Report,
+) -> Result<(), Difference> {
     let credits = open_or_succeeded(archive)?;
     let mut credits_later: Option<Credits> = None;
     let mut after = None;
@@ -33,7 +39,12 @@ pub async fn compare(archive: &Reader, later: &Reader, chain: &dyn Chain, report
         for product in &products {
             let Token::Deployed(address) = product.token else { continue };
             let token = Address(address.bytes());
-            let records = read_records(archive, chain, product, token).await?;
+            let Some(Ledger { chain, pin }) = ledgers.get(&product.terms.network) else {
+                report.tokens_elsewhere += 1;
+                continue;
+            };
+            let (chain, pin) = (chain.as_ref(), pin.ok_or_else(|| Difference::Register("the factory's address is not known".into()))?);
+            let records = read_records(chain, &pin, product, token).await?;
             let found = compare_records(&records, product, &credits, || {
                 if credits_later.is_none() {
                     credits_later = Some(open_or_succeeded(later)?);
@@ -45,6 +56,37 @@ pub async fn compare(archive: &Reader, later: &Reader, chain: &dyn Chain, report
             report.issues += found.len() as u64;
         }
     }
+}
+
+/// What a network is known by, compared with what it serves.
+///
+/// # Errors
+/// It is another network.
+pub async fn pin_of(
+    archive: &Reader,
+    network: &NetworkName,
+    chain: &dyn Chain,
+    registrar: Address,
+) -> Result<Option<NetworkPin>, Difference> {
+    let pin = match archive.setting(&pin_setting(network))? {
+        Some(stored) => {
+            let unreadable = || Difference::Register(format!("the pin of network {network} cannot be read"));
+            Some(NetworkPin::of_bytes(&stored).ok_or_else(unreadable)?)
+        }
+        None if network.is_embedded() => match archive.setting(OLD_FACTORY_SETTING)?.and_then(|bytes| bytes.try_into().ok()) {
+            Some(factory) => {
+                Some(NetworkPin { chain: chain.identity().await?, factory: Address(factory), registrar, from_block: 0 })
+            }
+            None => None,
+        },
+        None => None,
+    };
+    if let Some(pin) = &pin
+        && let Some(fault) = pin.pin().check(chain).await?.first()
+    {
+        return Err(Difference::Register(format!("network {network}: {fault}")));
+    }
+    Ok(pin)
 }
 
 fn open_or_succeeded(archive: &Reader) -> Result<Credits, Difference> {
@@ -59,19 +101,17 @@ fn open_or_succeeded(archive: &Reader) -> Result<Credits, Difference> {
 }
 
 async fn read_records(
-    archive: &Reader,
     chain: &dyn Chain,
+    pin: &NetworkPin,
     product: &Product,
     token: Address,
 ) -> Result<Vec<TrustedRecord>, Difference> {
-    let factory = archive.setting(FACTORY_SETTING)?.and_then(|bytes| bytes.try_into().ok()).map(Address);
-    let factory = factory.ok_or_else(|| Difference::Register("the factory's address is not known".into()))?;
-    let stands = deployed_token(chain, factory, token_salt(product.id.bytes()), At::Finalized).await?;
+    let stands = deployed_token(chain, pin.factory, token_salt(product.id.bytes()), At::Finalized).await?;
     if stands != (ledger::contract::Deployed::Present { address: token }) {
         return Err(Difference::Register(format!("product {}: {token} is not its token contract", product.id)));
     }
     let finalized = chain.finalized().await?;
-    let start = Checkpoint { next_block: 0, running_hash: B256::ZERO };
+    let start = Checkpoint { next_block: pin.from_block, running_hash: B256::ZERO };
     Ok(trusted_records(chain, token, start, finalized).await?.records)
 }
 

@@ -5,13 +5,15 @@ mod lanes;
 
 use domain::credit::{CreditFailure, CreditState};
 use domain::ledger_transaction::Purpose;
+use domain::network::NetworkName;
 use domain::product::Token;
 use ledger::contract::BATCH_ITEMS_MAX;
 use ledger::fake::{AfterReorg, SendFault};
 use ledger::transaction::decode;
-use ledger::{At, Chain};
+use ledger::pin::PinFault;
+use ledger::{Address, At, Chain};
 use server::jobs::LedgerFault;
-use server::operations::ledger::FACTORY_SETTING;
+use server::operations::network::{NetworkPin, pin_setting};
 use server::operations::setting::PutSetting;
 
 use bench::{Bench, Ordered, VALIDITY_S};
@@ -44,7 +46,8 @@ async fn a_worker_that_is_cut_off_before_signing_goes_on_with_the_reserved_nonce
 async fn another_chain_is_never_signed_for() {
     let (bench, ordered) = three(1).await;
     let (mut work, chain) = bench.worker_on_another_chain();
-    assert!(matches!(work.round().await, Err(LedgerFault::OtherChain(_))));
+    assert!(matches!(work.round().await, Err(LedgerFault::OtherNetwork(_))));
+    assert_eq!(bench.office.standing.halted().map(|(network, _)| network), Some(NetworkName::embedded()));
     assert!(chain.sent.lock().unwrap().is_empty() && bench.live().is_empty());
     assert_eq!(bench.credit(ordered[0]).state, CreditState::Processing);
 }
@@ -57,13 +60,15 @@ async fn y04_code_other_than_the_reviewed_is_never_signed_for() {
     let Token::Deployed(token) = bench.product(bench.product_id()).token else { panic!("the token stands") };
     let sent_before = bench.chain.sent.lock().unwrap().len();
     // Real code at a real address, but not the factory's; then an address without code.
+    let name = pin_setting(&NetworkName::embedded());
+    let pinned = NetworkPin::of_bytes(&bench.office.archive.setting(&name).unwrap().unwrap()).unwrap();
     for (address, is_other_code) in [(token.bytes(), true), ([0x77; 20], false)] {
-        let setting = PutSetting { name: FACTORY_SETTING, value: address.to_vec() };
-        bench.office.desk.run(setting, bench.now()).await.unwrap();
+        let value = NetworkPin { factory: Address(address), ..pinned }.to_bytes();
+        bench.office.desk.run(PutSetting { name: name.clone().into(), value }, bench.now()).await.unwrap();
         bench.restart_worker();
-        let refused = bench.work.round().await;
-        assert_eq!(matches!(refused, Err(LedgerFault::UnexpectedCode(_))), is_other_code, "{refused:?}");
-        assert_eq!(matches!(refused, Err(LedgerFault::OtherChain(_))), !is_other_code, "{refused:?}");
+        let Err(LedgerFault::OtherNetwork(faults)) = bench.work.round().await else { panic!("it is signed for") };
+        assert_eq!(matches!(faults[..], [PinFault::Code { .. }]), is_other_code, "{faults:?}");
+        assert_eq!(matches!(faults[..], [PinFault::CodeMissing(_)]), !is_other_code, "{faults:?}");
     }
     assert_eq!(bench.chain.sent.lock().unwrap().len(), sent_before);
     assert!(bench.live().iter().all(|open| open.instructions.is_empty()));

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod access;
+mod anvil;
 mod backup;
 mod campaigns;
 mod cancellation;
@@ -28,6 +29,7 @@ mod lists;
 mod meters;
 mod migrations;
 mod model;
+mod networks;
 mod oauth;
 mod openapi;
 mod overload;

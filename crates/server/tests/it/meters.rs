@@ -104,7 +104,7 @@ async fn what_happens_is_counted_once() {
         ("scrip_http_requests_in_flight", "0"),
         ("scrip_desk_queue_length", "0"),
         ("scrip_store_up", "1"),
-        ("scrip_ledger_up", "1"),
+        ("scrip_ledger_up{network=\"embedded\"}", "1"),
     ] {
         assert_eq!(value(&text, name), expected, "{name}");
     }
@@ -113,15 +113,15 @@ async fn what_happens_is_counted_once() {
         "scrip_desk_commands_total{outcome=\"done\"}",
         "scrip_desk_batch_commands_count",
         "scrip_desk_step_seconds_count{step=\"commit\"}",
-        "scrip_ledger_head_block",
-        "scrip_ledger_finalized_block",
-        "scrip_ledger_used_nonces",
+        "scrip_ledger_head_block{network=\"embedded\"}",
+        "scrip_ledger_finalized_block{network=\"embedded\"}",
+        "scrip_ledger_used_nonces{network=\"embedded\"}",
         "scrip_store_readings_total",
     ] {
         assert!(number(&text, grown) > number(&before, grown), "{grown}");
     }
     for positive in
-        ["process_resident_memory_bytes", "process_open_fds", "process_start_time_seconds", "scrip_ledger_signer_balance_wei"]
+        ["process_resident_memory_bytes", "process_open_fds", "process_start_time_seconds", "scrip_ledger_signer_balance_wei{network=\"embedded\"}"]
     {
         assert!(number(&text, positive) > 0.0, "{positive}");
     }

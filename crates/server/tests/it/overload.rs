@@ -239,7 +239,7 @@ async fn o12_a_command_that_panics_hurts_no_other_and_is_counted() {
     let (desk, now) = (&office.desk, office.clock.now());
     let hold = Hold::take(&world);
     // Held up together, they share a batch.
-    let value = |text: &str| PutSetting { name: "o12", value: text.as_bytes().to_vec() };
+    let value = |text: &str| PutSetting { name: "o12".into(), value: text.as_bytes().to_vec() };
     let together = async { tokio::join!(desk.run(value("first"), now), desk.run(Panics, now), desk.run(value("last"), now)) };
     let release = async {
         tokio::task::yield_now().await;

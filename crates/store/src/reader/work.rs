@@ -4,6 +4,7 @@ use domain::ids::{LedgerTransactionId, ProductId};
 use domain::instant::Instant;
 use domain::instruction::Instruction;
 use domain::ledger_transaction::{Attempt, LedgerTransaction, Signer};
+use domain::network::NetworkName;
 use domain::product::Product;
 use domain::wallet::EvmAddress;
 use uuid::Uuid;
@@ -15,34 +16,36 @@ use crate::queries::{LedgerBacklog, LiveLedgerTransaction};
 use crate::rows::Table;
 
 impl Reader {
-    /// The products whose token contract is not on the ledger yet, oldest first.
+    /// The products whose token contract is not on their network yet, oldest first.
     ///
     /// # Errors
     /// As [`Reader::client`].
-    pub fn deploying_products(&self) -> Result<Vec<Product>, StoreError> {
-        let sql = format!("{} WHERE token_address IS NULL ORDER BY created_at, id", Product::COLUMNS.select());
-        self.run(|snapshot| snapshot.rows(&sql, []))
+    pub fn deploying_products(&self, network: &NetworkName) -> Result<Vec<Product>, StoreError> {
+        let sql = format!("{} WHERE token_address IS NULL AND network = ? ORDER BY created_at, id", Product::COLUMNS.select());
+        self.run(|snapshot| snapshot.rows(&sql, [network.as_str().into()]))
     }
 
-    /// Whether anything waits for the ledger or is on its way there.
+    /// Whether anything waits for a network or is on its way there. A signer serves one network, so what is on its way for
+    /// another network may be said as well: it is as good a reason to look.
     ///
     /// # Errors
     /// As [`Reader::client`].
-    pub fn has_ledger_work(&self) -> Result<bool, StoreError> {
+    pub fn has_ledger_work(&self, network: &NetworkName) -> Result<bool, StoreError> {
         let sql = "SELECT 1 WHERE EXISTS (SELECT 1 FROM ledger_transaction WHERE state = 'live')
-            OR EXISTS (SELECT 1 FROM instruction WHERE state = 'queued')
-            OR EXISTS (SELECT 1 FROM product WHERE token_address IS NULL)";
-        self.run(|snapshot| snapshot.has_any(LedgerTransaction::COLUMNS.table, sql, []))
+            OR EXISTS (SELECT 1 FROM instruction JOIN product ON product.id = product_id WHERE state = 'queued' AND network = ?)
+            OR EXISTS (SELECT 1 FROM product WHERE token_address IS NULL AND network = ?)";
+        let parameters = [network.as_str().into(), network.as_str().into()];
+        self.run(|snapshot| snapshot.has_any(LedgerTransaction::COLUMNS.table, sql, parameters))
     }
 
-    /// The products that have instructions waiting.
+    /// The products of a network that have instructions waiting.
     ///
     /// # Errors
     /// As [`Reader::client`].
-    pub fn products_with_queued_instructions(&self) -> Result<Vec<ProductId>, StoreError> {
-        let sql = "SELECT id FROM product WHERE EXISTS
+    pub fn products_with_queued_instructions(&self, network: &NetworkName) -> Result<Vec<ProductId>, StoreError> {
+        let sql = "SELECT id FROM product WHERE network = ? AND EXISTS
             (SELECT 1 FROM instruction WHERE product_id = product.id AND state = 'queued') ORDER BY created_at, id";
-        let ids: Vec<Uuid> = self.run(|snapshot| snapshot.column("product", sql, []))?;
+        let ids: Vec<Uuid> = self.run(|snapshot| snapshot.column("product", sql, [network.as_str().into()]))?;
         Ok(ids.into_iter().map(ProductId::new).collect())
     }
 
@@ -74,6 +77,15 @@ impl Reader {
     pub fn next_nonce(&self, signer: EvmAddress) -> Result<u64, StoreError> {
         let signers: Vec<Signer> = self.run(|snapshot| snapshot.rows(&Signer::COLUMNS.select(), []))?;
         Ok(signers.iter().find(|stored| stored.address == signer).map_or(0, |stored| stored.next_nonce))
+    }
+
+    /// What was signed from an instant on, oldest first.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn attempts_since(&self, from: Instant) -> Result<Vec<Attempt>, StoreError> {
+        let sql = format!("{} WHERE created_at >= ? ORDER BY created_at, id", Attempt::COLUMNS.select());
+        self.run(|snapshot| snapshot.rows(&sql, [from.into()]))
     }
 
     /// How much ledger work is open. What it reads is as much as is open, however large the register is.
@@ -110,7 +122,6 @@ fn ledger_backlog(snapshot: &Snapshot<'_>) -> Result<LedgerBacklog, StoreError> 
     let oldest_bound = "SELECT created_at FROM instruction WHERE ledger_transaction_id IN
         (SELECT id FROM ledger_transaction WHERE state = 'live') ORDER BY created_at LIMIT 1";
     let live = "SELECT count(*) FROM ledger_transaction WHERE state = 'live'";
-    let nonce = "SELECT next_nonce FROM signer ORDER BY next_nonce DESC LIMIT 1";
     let count = |table, sql| Ok::<_, StoreError>(snapshot.value::<i64>(table, sql, [])?.unwrap_or(0).unsigned_abs());
     let oldest = [oldest_queued, oldest_bound].map(|sql| snapshot.value::<Instant>("instruction", sql, []));
     let [oldest_queued, oldest_bound] = oldest;
@@ -118,7 +129,6 @@ fn ledger_backlog(snapshot: &Snapshot<'_>) -> Result<LedgerBacklog, StoreError> 
         open_transactions: count("ledger_transaction", live)?,
         queued_instructions: count("instruction", queued)?,
         oldest_processing_at: oldest_queued?.into_iter().chain(oldest_bound?).min(),
-        next_nonce: count("signer", nonce)?,
     })
 }
 

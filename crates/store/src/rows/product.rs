@@ -1,6 +1,7 @@
 //! Issuers, products and listings.
 
 use domain::money::Money;
+use domain::network::NetworkName;
 use domain::product::{AssetCode, Issuer, Listing, Product, ProductTerms, ProductType, Token};
 
 use super::{Cells, Decode, Decoder, Encode, Encoder, Sink, interest, table};
@@ -42,7 +43,7 @@ table!(
     Product, "product",
     fixed: [
         "id", "organisation_id", "issuer_id", "name", "asset_code", "product_type", "ewpg", "isin", "issuable_units_max",
-        "step_size", "agio_percent", "outside_review", "strict_dates", "lock_in_until", "terms_hash", "created_at",
+        "step_size", "agio_percent", "outside_review", "strict_dates", "lock_in_until", "terms_hash", "network", "created_at",
     ],
     changing: [
         "nominal_value_minor", "nominal_value_currency", "interest", "terms_version", "reserved", "campaigns_created",
@@ -68,6 +69,7 @@ impl Encode for Product {
             .flag(terms.strict_dates)
             .optional_instant(terms.lock_in_until)
             .bytes(&terms.terms_hash)
+            .text(terms.network.as_str())
             .instant(self.created_at)
             .optional_signed(terms.nominal_value.map(Money::minor))
             .optional_text(terms.nominal_value.map(|value| value.currency().code()));
@@ -91,7 +93,8 @@ impl Decode for Product {
         let (ewpg, isin) = (row.flag()?, row.optional_text()?.map(str::to_owned));
         let (issuable_units_max, step_size, agio_percent) = (row.units()?, row.units()?, row.percent()?);
         let (outside_review, strict_dates) = (row.flag()?, row.flag()?);
-        let (lock_in_until, terms_hash, created_at) = (row.optional_instant()?, row.array()?, row.instant()?);
+        let (lock_in_until, terms_hash) = (row.optional_instant()?, row.array()?);
+        let (network, created_at) = (row.code(NetworkName::parse)?, row.instant()?);
         let terms = ProductTerms {
             name,
             asset_code,
@@ -107,6 +110,7 @@ impl Decode for Product {
             strict_dates,
             lock_in_until,
             terms_hash,
+            network,
         };
         Ok(Self {
             id,

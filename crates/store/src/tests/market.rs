@@ -10,6 +10,7 @@ use domain::interest::Interest;
 use domain::investment::{Facts, Investment, InvestmentType, Progress, Review, Stated};
 use domain::investor::{Investor, Kyc, PersonKind};
 use domain::money::{Currency, Money, Percent, Price};
+use domain::network::NetworkName;
 use domain::organisation::{Client, Organisation, OrganisationKind};
 use domain::payable::Payable;
 use domain::product::{AssetCode, Issuer, Listing, Product, ProductTerms, ProductType, Token};
@@ -112,6 +113,7 @@ pub(crate) fn product(number: u64, owner: OrganisationId) -> Product {
             strict_dates: false,
             lock_in_until: None,
             terms_hash: [4; 32],
+            network: NetworkName::embedded(),
         },
         reserved: units(10_000),
         campaigns_created: 2,

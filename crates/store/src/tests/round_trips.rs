@@ -10,6 +10,7 @@ use domain::investor::{Kyc, PersonKind};
 use domain::journal::{Entry, Head, Object, ObjectKind};
 use domain::ledger_transaction::{Attempt, LedgerTransaction, LedgerTransactionState, Purpose, Signer};
 use domain::money::{Currency, Money, Percent, Price};
+use domain::network::NetworkName;
 use domain::organisation::OrganisationKind;
 use domain::product::{ProductType, Token};
 use domain::units::{UNITS_MAX, Units};
@@ -89,6 +90,7 @@ fn products_of_every_type_come_back() {
         product.terms.nominal_value = odd.then(|| Money::from_minor(-1, Currency::parse("JPY").unwrap()));
         product.terms.outside_review = odd;
         product.terms.strict_dates = !odd;
+        product.terms.network = NetworkName::parse(if odd { "polygon" } else { "embedded" }).unwrap();
         product.terms.lock_in_until = odd.then(|| at(1));
         product.terms.issuable_units_max = Units::new(UNITS_MAX).unwrap();
         product.reserved = if odd { product.terms.issuable_units_max } else { Units::ZERO };
@@ -411,7 +413,7 @@ fn the_journal_comes_back_with_its_hashes() {
 fn settings_and_revoked_tokens_come_back() {
     let mut store = Store::new();
     for value in [vec![1], vec![], vec![2; 1_000]] {
-        let setting = Setting { name: "signing_key", value: value.clone() };
+        let setting = Setting { name: "signing_key".into(), value: value.clone() };
         store.put(|_, record| record.settings.push(setting)).unwrap();
         assert_eq!(store.reader.setting("signing_key").unwrap(), Some(value));
     }

@@ -7,6 +7,7 @@ use domain::ids::LedgerTransactionId;
 use domain::instruction::{Instruction, InstructionState};
 use domain::investment::{AssignedWallet, Progress};
 use domain::lease::{Lane, Lease};
+use domain::network::NetworkName;
 use domain::ledger_transaction::{Attempt, LedgerTransaction, LedgerTransactionState, Purpose, Signer};
 use domain::product::Token;
 
@@ -57,7 +58,7 @@ fn with_instructions() -> (Store, Vec<Instruction>) {
 #[test]
 fn instructions_wait_in_the_order_in_which_they_were_ordered() {
     let (store, written) = with_instructions();
-    assert_eq!(store.reader.products_with_queued_instructions().unwrap(), [id(PRODUCT)]);
+    assert_eq!(store.reader.products_with_queued_instructions(&NetworkName::embedded()).unwrap(), [id(PRODUCT)]);
     assert_eq!(store.reader.queued_instructions(id(PRODUCT), 100).unwrap(), written);
     assert_eq!(store.reader.queued_instructions(id(PRODUCT), 2).unwrap(), written[..2]);
     assert_eq!(store.reader.queued_instructions(id(OTHER_PRODUCT), 2).unwrap(), []);
@@ -84,7 +85,7 @@ fn bound_instructions_stand_in_their_live_ledger_transaction() {
             record.attempts.push(attempt(202, first.id, 5));
         })
         .unwrap();
-    assert_eq!(store.reader.products_with_queued_instructions().unwrap(), []);
+    assert_eq!(store.reader.products_with_queued_instructions(&NetworkName::embedded()).unwrap(), []);
     let live = store.reader.live_ledger_transactions().unwrap();
     assert_eq!(live.iter().map(|live| live.ledger_transaction.id).collect::<Vec<_>>(), [first.id, second.id]);
     let instructions: Vec<Vec<_>> = live.iter().map(|live| live.instructions.iter().map(|row| row.id).collect()).collect();
@@ -114,7 +115,7 @@ fn an_instruction_serves_one_credit_and_a_nonce_one_ledger_transaction() {
 #[test]
 fn deployments_are_found() {
     let mut store = Store::with_market();
-    let ids = |store: &Store| store.reader.deploying_products().unwrap().iter().map(|row| row.id).collect::<Vec<_>>();
+    let ids = |store: &Store| store.reader.deploying_products(&NetworkName::embedded()).unwrap().iter().map(|row| row.id).collect::<Vec<_>>();
     assert_eq!(ids(&store), [id(PRODUCT), id(OTHER_PRODUCT)]);
     assert!(!store.reader.has_live_deployment(id(PRODUCT)).unwrap());
     assert!(!store.reader.has_live_factory_deployment().unwrap());

@@ -12,13 +12,14 @@ use domain::document::{ContentCheck, SignedDocumentType};
 use domain::ids::{CampaignId, CreditId, DocumentId, HolderId, InvestmentId, InvestorId, OrganisationId, ProductId, WalletId};
 use domain::instant::Instant;
 use domain::money::{Currency, Percent, Price};
+use domain::network::NetworkName;
 use domain::product::{AssetCode, Product, Token};
 use domain::text::Name;
 use domain::units::Units;
 use ledger::contract::total_supply;
-use ledger::embedded::{BASE_FEE_PER_GAS_WEI, GenesisConfig, TRANSACTION_GAS_LIMIT};
+use ledger::embedded::GenesisConfig;
 use ledger::fake::FakeChain;
-use ledger::transaction::{DeviceSignature, Fees, LocalSigner, Signer, SignerError};
+use ledger::transaction::{DeviceSignature, LocalSigner, Signer, SignerError};
 use ledger::{
     Address, Answer, At, BlockRef, CallOutcome, CallRequest, Chain, ChainIdentity, Estimate, FeeMarket, Log, LogFilter, Receipt,
     TxHash,
@@ -33,7 +34,7 @@ use server::operations::investment::{CreateInvestment, DocumentReference, Stated
 use server::operations::listing::CreateListing;
 use server::operations::product::CreateProduct;
 use server::operations::sandbox::{Inhabitants, SettleSandbox};
-use server::program::{Office, genesis};
+use server::program::{Office, embedded_policy, genesis};
 use store::Reader;
 use store::queries::LiveLedgerTransaction;
 use tempfile::TempDir;
@@ -98,7 +99,7 @@ impl Bench {
         let (archive, unstored) = (office.archive.clone(), AtomicUsize::new(0));
         let chain = Arc::new(Watched { fake, archive, sent: Mutex::default(), unstored });
         let device = Arc::new(Device { key, away: Mutex::default(), pause: Mutex::default() });
-        let inhabitants = office.desk.run(SettleSandbox, now).await.unwrap();
+        let inhabitants = office.desk.run(SettleSandbox { network: NetworkName::embedded() }, now).await.unwrap();
         let work = worker(&office, &chain, &device, OWN);
         let mut bench = Self { office, chain, device, work, inhabitants, documents: Vec::new(), _folder: folder };
         for document_type in SignedDocumentType::ALL {
@@ -305,22 +306,15 @@ fn worker(office: &Office, chain: &Arc<Watched>, device: &Arc<Device>, holder: H
 }
 
 fn worker_with(office: &Office, chain: Arc<dyn Chain>, signer: Arc<dyn Signer>, holder: HolderId, lease: Duration) -> LedgerWork {
-    let max_fee_per_gas_wei = u128::from(BASE_FEE_PER_GAS_WEI) * 2;
     LedgerWork::new(LedgerParts {
+        network: NetworkName::embedded(),
         desk: office.desk.clone(),
         archive: office.archive.clone(),
         chain,
         signer,
         clock: office.clock.clone(),
         holder,
-        policy: LedgerPolicy {
-            validity_s: VALIDITY_S,
-            fees: Fees { max_fee_per_gas_wei, max_priority_fee_per_gas_wei: 0 },
-            transaction_gas_max: TRANSACTION_GAS_LIMIT,
-            open_max: 16,
-            lease,
-            look_every: Duration::from_secs(1),
-        },
+        policy: LedgerPolicy { validity_s: VALIDITY_S, look_every: Duration::from_secs(1), ..embedded_policy(lease) },
         meters: LedgerMeters::silent(),
         sent: Arc::new(Notify::new()),
         block: Arc::new(Notify::new()),

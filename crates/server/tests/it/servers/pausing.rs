@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::ids::HolderId;
 use domain::lease::{Claim, Lane, Lease, Standing};
+use domain::network::NetworkName;
 use domain::wallet::EvmAddress;
 use ledger::transaction::{LocalSigner, Signer};
 use serde_json::json;
@@ -42,7 +43,7 @@ async fn take_over(office: &Office, lane: Lane) -> Option<Lease> {
 
 /// Everything that ledger work writes, as text.
 fn rows(archive: &Reader) -> String {
-    format!("{:?} {:?}", archive.live_ledger_transactions().unwrap(), archive.products_with_queued_instructions().unwrap())
+    format!("{:?} {:?}", archive.live_ledger_transactions().unwrap(), archive.products_with_queued_instructions(&NetworkName::embedded()).unwrap())
 }
 
 /// How often the process has said that the lane is another's.

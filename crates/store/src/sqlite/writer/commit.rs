@@ -57,7 +57,7 @@ pub(super) fn write(connection: &Connection, book: &Book, record: &Record) -> Re
     insert_all(connection, changes::chained(book, record)?.iter())?;
     insert_answers(connection, record)?;
     for setting in &record.settings {
-        execute(connection, "setting", SET_SETTING, (setting.name, &setting.value))?;
+        execute(connection, "setting", SET_SETTING, (setting.name.as_ref(), &setting.value))?;
     }
     for token in &record.revoked_tokens {
         execute(connection, "revoked_token", REVOKE_TOKEN, (token.id.into_bytes(), token.expires_at.micros()))?;

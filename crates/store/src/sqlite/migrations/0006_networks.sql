@@ -1,0 +1,2 @@
+-- The network on which a product's token stands. There was one before, the ledger inside the program.
+ALTER TABLE product ADD COLUMN network TEXT NOT NULL DEFAULT 'embedded';
