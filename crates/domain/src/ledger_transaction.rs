@@ -11,6 +11,8 @@ pub enum Purpose {
     DeployFactory,
     /// Puts a product's token contract on the ledger.
     DeployToken(ProductId),
+    /// Uses up a nonce that nothing else will use, so that later ones do not wait for it.
+    FillGap,
     /// Carries instructions to a product's token contract.
     Execute {
         /// The product.

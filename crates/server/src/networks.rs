@@ -8,9 +8,7 @@ use std::time::Duration;
 use domain::network::NetworkName;
 use ledger::fees::FeePolicy;
 use ledger::rpc::{Endpoint, FinalityRule, Network, NetworkFault, RequestPolicy};
-use ledger::signer::{
-    KeystoreError, Passphrase, PassphraseError, Pkcs11Key, Pkcs11Signer, Signer, SignerError, open_keystore,
-};
+use ledger::signer::{KeystoreError, Passphrase, PassphraseError, Pkcs11Key, Pkcs11Signer, Signer, SignerError, open_keystore};
 use ledger::{Address, HexError};
 use serde::Deserialize;
 

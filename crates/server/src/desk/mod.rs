@@ -201,8 +201,7 @@ impl Desk {
         let counts = Arc::new(DeskCounts::new(fittings.meters));
         let (queued_sender, instructions_queued) = watch::channel(0);
         let safeguards = Safeguards::default();
-        let batches =
-            Batches::new(writer, keyring, entropy, counts.clone(), head_sender, queued_sender, safeguards.clone());
+        let batches = Batches::new(writer, keyring, entropy, counts.clone(), head_sender, queued_sender, safeguards.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name("desk".into()).spawn(move || {
             runtime.block_on(serve(batches, request_queue, background_queue));

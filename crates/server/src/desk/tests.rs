@@ -11,7 +11,7 @@ use domain::instant::Instant;
 use domain::journal::{Head, Object, ObjectKind};
 use domain::product::Inconsistent;
 use store::{AnswerKey, Book, Record, Setting, StoreError, Wanted, Writer};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 use super::batch::Batches;

@@ -1,8 +1,11 @@
 //! Putting queued instructions into ledger transactions.
 
+use std::panic::AssertUnwindSafe;
+
 use domain::credit::CreditFailure;
-use domain::ids::InstructionId;
+use domain::ids::{InstructionId, ProductId};
 use domain::instruction::Instruction;
+use futures_util::FutureExt;
 use ledger::contract::{
     Item, Kind, Outcome, SkipReason, applied, batch_items_max, execute_calldata, execute_gas_limit, preflight,
 };
@@ -11,39 +14,87 @@ use ledger::{Address, At};
 
 use super::watch::spoken;
 use super::{BlockTime, Call, LedgerFault, LedgerWork};
+use crate::meters::Wait;
 use crate::operations::ledger::{BindInstructions, SettleCredits, Verdict};
+
+/// What a batch came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum BatchCame {
+    /// It took a nonce.
+    Bound,
+    /// Some of it left the queue without a nonce.
+    Refused,
+    /// Nothing can be done now: the token rests, or others are binding all of it.
+    Nothing,
+}
 
 impl LedgerWork {
     /// Binds what waits, in order of instruction, while nonces are free. `open` are in flight already.
     pub(super) async fn bind_queued(&mut self, factory: Address, open: usize) -> Result<(), LedgerFault> {
         let mut free = self.policy.open_max.saturating_sub(open);
-        let batch_items = batch_items_max(self.policy.transaction_gas_max);
         let network = self.network.clone();
         let waiting = self.read(move |archive| archive.products_with_queued_instructions(&network)).await?;
         if free == 0 || waiting.is_empty() {
             return Ok(());
         }
+        self.set_aside.let_go(self.clock.monotonic());
         // Asked before a nonce is spent: while gas is too dear the queue waits.
-        self.fees().await?;
+        if let Err(fault) = self.fees().await {
+            self.meters.waits(Wait::FeeCeiling).increment(1);
+            return Err(fault);
+        }
         for product_id in waiting {
-            let Some(token) = self.token(factory, product_id).await? else { continue };
-            while free > 0 {
-                let limit = u32::try_from(batch_items).unwrap_or(u32::MAX);
-                let queued = self.read(move |archive| archive.queued_instructions(product_id, limit)).await?;
-                if queued.is_empty() {
-                    break;
-                }
-                if !self.bind_batch(token, &queued).await? {
-                    break;
-                }
-                free -= 1;
-            }
+            let bound = AssertUnwindSafe(self.bind_product(factory, product_id, free)).catch_unwind().await;
+            free -= self.contained(product_id, bound)?.unwrap_or(0).min(free);
         }
         Ok(())
     }
 
-    /// Says whether anything came of it: nothing does where others are binding all of these.
-    async fn bind_batch(&mut self, token: Address, queued: &[Instruction]) -> Result<bool, LedgerFault> {
+    /// Binds what waits of one product, with so many nonces at most; says how many were used.
+    async fn bind_product(&mut self, factory: Address, product_id: ProductId, free: usize) -> Result<usize, LedgerFault> {
+        let Some(token) = self.token(factory, product_id).await? else { return Ok(0) };
+        let batch_items = batch_items_max(self.policy.transaction_gas_max);
+        let mut used = 0;
+        while used < free {
+            let limit = u32::try_from(batch_items.saturating_add(self.set_aside.len())).unwrap_or(u32::MAX);
+            let mut queued = self.read(move |archive| archive.queued_instructions(product_id, limit)).await?;
+            queued.retain(|instruction| !self.set_aside.holds(instruction.id));
+            queued.truncate(batch_items);
+            match self.bind_what_can_be(token, queued).await? {
+                BatchCame::Bound => used += 1,
+                BatchCame::Refused => {}
+                BatchCame::Nothing => break,
+            }
+        }
+        Ok(used)
+    }
+
+    /// Binds a batch, or the part of it that does not fail by its own fault: what fails alone is set aside.
+    async fn bind_what_can_be(&mut self, token: Address, mut queued: Vec<Instruction>) -> Result<BatchCame, LedgerFault> {
+        loop {
+            let came = AssertUnwindSafe(self.bind_batch(token, &queued)).catch_unwind().await;
+            let fault = match (came, queued.as_slice()) {
+                (Ok(Ok(came)), _) => return Ok(came),
+                (Ok(Err(fault)), _) if !fault.is_contained() => return Err(fault),
+                (_, []) => return Ok(BatchCame::Nothing),
+                (Ok(Err(fault)), [..]) => fault,
+                (Err(_panic), [first, ..]) => LedgerFault::Panicked(first.product_id),
+            };
+            if let [alone] = queued.as_slice() {
+                self.meters.contained.increment(1);
+                self.set_aside.put(alone.id, self.clock.monotonic());
+                tracing::error!(%fault, instruction_id = %alone.id, network = %self.network, "an instruction is set aside; the others go on");
+                return Ok(BatchCame::Refused);
+            }
+            queued.truncate(queued.len().div_ceil(2));
+        }
+    }
+
+    /// Binds a batch to the next nonce, but for what the contract would skip.
+    async fn bind_batch(&mut self, token: Address, queued: &[Instruction]) -> Result<BatchCame, LedgerFault> {
+        if queued.is_empty() {
+            return Ok(BatchCame::Nothing);
+        }
         let valid_until_seconds = self.valid_until_seconds().await?;
         let items: Vec<Item> = queued.iter().map(item).collect();
         let valid_until = u64::try_from(valid_until_seconds).unwrap_or(0);
@@ -54,6 +105,8 @@ impl LedgerWork {
             match outcome {
                 // Already applied is no refusal: the judge will find it on the ledger.
                 Outcome::Applied | Outcome::AlreadyApplied => accepted.push(*instruction),
+                // The whole token rests, for a time: what waits is not to blame.
+                Outcome::Skipped(SkipReason::Paused) => {}
                 Outcome::Skipped(reason) => refused.extend(self.judge_unsigned(token, instruction, reason).await?),
             }
         }
@@ -61,17 +114,18 @@ impl LedgerWork {
         if has_refused {
             self.lane.record(SettleCredits { verdicts: refused }).await?;
         }
-        let Some(first) = accepted.first() else { return Ok(has_refused) };
+        let idle = if has_refused { BatchCame::Refused } else { BatchCame::Nothing };
+        let Some(first) = accepted.first() else { return Ok(idle) };
         let bind = BindInstructions {
             signer: self.registrar(),
             product_id: first.product_id,
             valid_until_seconds,
             instruction_ids: accepted.iter().map(|instruction| instruction.id).collect(),
         };
-        let Some(bound) = self.lane.record(bind).await? else { return Ok(has_refused) };
+        let Some(bound) = self.lane.record(bind).await? else { return Ok(idle) };
         let call = self.execute_call(token, valid_until_seconds, &bound.instructions)?;
         self.sign_store_send(&bound.ledger_transaction, call).await?;
-        Ok(true)
+        Ok(BatchCame::Bound)
     }
 
     /// Asks the judge about an instruction that the simulation refused. Nothing was signed for it, so nothing can still run.

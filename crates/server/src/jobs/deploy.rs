@@ -8,13 +8,13 @@ use ledger::{Address, At, B256};
 use store::Reader;
 use store::queries::LiveLedgerTransaction;
 
+use super::tend::Sight;
 use super::{Call, LedgerFault, LedgerWork};
 use crate::operations::ledger::{RecordToken, ReserveDeployment};
-use crate::planted::Bug;
 
 impl LedgerWork {
     /// Orders the token of every product that waits for one, and records those that stand.
-    pub(super) async fn deploy_tokens(&mut self, factory: Address) -> Result<(), LedgerFault> {
+    pub(super) async fn deploy_tokens(&mut self, factory: Address, sight: &Sight) -> Result<(), LedgerFault> {
         let network = self.network.clone();
         let waiting = self.read(move |archive| archive.deploying_products(&network)).await?;
         if waiting.is_empty() {
@@ -29,7 +29,7 @@ impl LedgerWork {
                     let call = self.token_call(factory, &product)?;
                     self.sign_store_send(&slot, call).await?;
                 }
-                Some(open) => self.look_at_token(factory, &product, open).await?,
+                Some(open) => self.look_at_token(factory, &product, open, sight).await?,
             }
         }
         Ok(())
@@ -40,13 +40,11 @@ impl LedgerWork {
         factory: Address,
         product: &Product,
         open: &LiveLedgerTransaction,
+        sight: &Sight,
     ) -> Result<(), LedgerFault> {
         let salt = token_salt(product.id.bytes());
         match deployed_token(self.chain.as_ref(), factory, salt, At::Finalized).await? {
-            Deployed::Absent => {
-                let call = self.token_call(factory, product)?;
-                self.repeat(open, call).await
-            }
+            Deployed::Absent => self.tend(open, sight, |work| work.token_call(factory, product)).await,
             Deployed::Foreign { address, .. } => Err(LedgerFault::UnexpectedCode(address)),
             Deployed::Present { address } => {
                 let record = RecordToken {
@@ -56,18 +54,6 @@ impl LedgerWork {
                 };
                 self.lane.record(record).await?;
                 tracing::info!(product_id = %product.id, token = %address, "a token contract stands on the ledger");
-                Ok(())
-            }
-        }
-    }
-
-    /// Goes on with a slot: signs it where a crash came before the bytes were stored, else sends the same bytes again.
-    pub(super) async fn repeat(&mut self, open: &LiveLedgerTransaction, call: Call) -> Result<(), LedgerFault> {
-        match open.attempts.last() {
-            None => self.sign_store_send(&open.ledger_transaction, call).await,
-            Some(_) if Bug::NothingSentAgain.is_planted() => Ok(()),
-            Some(attempt) => {
-                self.send(&attempt.raw).await;
                 Ok(())
             }
         }

@@ -83,7 +83,8 @@ impl LedgerWork {
             let of_nonce = issued.units_by_nonce.entry(signed.transaction.nonce).or_default();
             *of_nonce = units.max(*of_nonce);
         }
-        self.signer = std::sync::Arc::new(PolicedSigner::new(self.device.clone(), self.policy.signing(self.chain.chain_id()), issued));
+        self.signer =
+            std::sync::Arc::new(PolicedSigner::new(self.device.clone(), self.policy.signing(self.chain.chain_id()), issued));
         self.is_day_recalled = true;
         Ok(())
     }
@@ -107,7 +108,8 @@ impl LedgerWork {
         let block = self.chain.finalized().await?;
         match deployed_factory(self.chain.as_ref(), address, At::Block(block.hash)).await? {
             Deployed::Absent => {
-                self.repeat(&open, factory_call()).await?;
+                let sight = self.sight().await?;
+                self.tend(&open, &sight, |_| Ok(factory_call())).await?;
                 Ok(None)
             }
             Deployed::Foreign { address, .. } => Err(LedgerFault::UnexpectedCode(address)),

@@ -8,8 +8,10 @@
 //! Invariant: bytes are sent only after they are committed.
 //! Invariant: only the judge's word ends a credit.
 
+mod contain;
 mod credit;
 mod deploy;
+mod fault;
 mod fence;
 mod gate;
 pub mod head;
@@ -17,32 +19,33 @@ pub mod lane;
 pub mod produce;
 pub mod refresh;
 mod supervise;
+mod tend;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ids::{HolderId, ProductId};
+use domain::ids::{HolderId, LedgerTransactionId, ProductId};
 use domain::lease::Lane;
 use domain::ledger_transaction::LedgerTransaction;
 use domain::network::NetworkName;
 use domain::wallet::EvmAddress;
-use ledger::contract::ContractError;
 use ledger::fees::{FeeOffer, FeePolicy, Fees};
-use ledger::pin::PinFault;
-use ledger::signer::{IssuedToday, PolicedSigner, SigningError, SigningPolicy};
-use ledger::transaction::{Signed, Signer, SignerError, Unsigned};
-use ledger::{Address, Chain, ChainError};
+use ledger::signer::{IssuedToday, PolicedSigner, SigningPolicy};
+use ledger::transaction::{Signed, Signer, Unsigned};
+use ledger::{Address, Chain, SendOutcome, TxHash};
 use store::{Reader, StoreError};
 use tokio::sync::{Notify, watch as stop_watch};
 
 use crate::clock::Clock;
-use crate::desk::{Desk, ProgramFault};
-use crate::meters::LedgerMeters;
+use crate::desk::Desk;
+use crate::meters::{LedgerMeters, Wait};
 use crate::operations::ledger::RecordAttempt;
 use crate::operations::network::NetworkPin;
 use crate::standing::Standing;
+use contain::SetAside;
+pub use fault::LedgerFault;
 use gate::Compared;
 use lane::{Holding, LaneKeeper};
 pub use supervise::supervise;
@@ -64,6 +67,9 @@ pub struct LedgerPolicy {
     pub may_deploy_factory: bool,
     /// The most units that are signed for on one day; `None` for no limit.
     pub issued_units_per_day_max: Option<u64>,
+    /// How long a ledger transaction that is the next to run waits for a block before more is offered for its gas; `None` where
+    /// nobody else's transactions compete.
+    pub bump_after: Option<Duration>,
     /// Nonces in flight at most: nodes promise to keep sixteen per account.
     pub open_max: usize,
     /// How long a process that gives no sign of life keeps the lane.
@@ -122,6 +128,10 @@ pub struct LedgerWork {
     gate: Option<Compared>,
     /// Whether this run knows what was signed for on this day.
     is_day_recalled: bool,
+    /// Reverted ledger transactions that were explained.
+    explained: BTreeSet<TxHash>,
+    /// Instructions that could not be worked on, and when they are tried again.
+    set_aside: SetAside,
     /// Tokens whose code this run has compared.
     tokens: BTreeMap<ProductId, Address>,
     /// What was read of the tokens' records, while the lane was held under one number.
@@ -159,112 +169,6 @@ pub struct LedgerParts {
     pub standing: Standing,
 }
 
-/// Why a round of ledger work stopped. Nothing is lost: the next round goes on from what is stored.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerFault {
-    /// The database did not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The desk did not take a record.
-    #[error(transparent)]
-    Program(#[from] ProgramFault),
-    /// The chain did not answer.
-    #[error(transparent)]
-    Chain(#[from] ChainError),
-    /// The contract answered unexpectedly.
-    #[error(transparent)]
-    Contract(#[from] ContractError),
-    /// There is no signature.
-    #[error(transparent)]
-    Signer(SignerError),
-    /// The signing policy refuses what was to be signed. The device was not asked.
-    #[error(transparent)]
-    Policy(SigningError),
-    /// A batch does not fit one transaction.
-    #[error("a batch does not fit one ledger transaction")]
-    BatchTooLarge,
-    /// What lies at a contract's address is not the contract.
-    #[error("unexpected code at {0}")]
-    UnexpectedCode(Address),
-    /// The network is not the one that was pinned.
-    #[error("the network is not the one that was pinned: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    OtherNetwork(Vec<PinFault>),
-    /// The configured key is not the registrar of the network's tokens.
-    #[error("the tokens take instructions from {pinned}, the configured key is that of {own}")]
-    OtherRegistrar {
-        /// Of the tokens.
-        pinned: Address,
-        /// Of the key.
-        own: Address,
-    },
-    /// What was remembered of the network cannot be read.
-    #[error("the network's pin in the database cannot be read")]
-    UnreadablePin,
-    /// The network has no factory yet.
-    #[error("network {0} has no factory yet: `scrip ledger init --network {0}` deploys it")]
-    NotInitialised(NetworkName),
-    /// Gas costs more than the operator pays.
-    #[error("gas costs at least {needed_per_gas_wei} wei, at most {ceiling_per_gas_wei} are paid: the queue waits")]
-    FeesAboveCeiling {
-        /// What a block would take at least.
-        needed_per_gas_wei: u128,
-        /// The operator's ceiling.
-        ceiling_per_gas_wei: u128,
-    },
-    /// Another process took the signer's lane over. Nothing was written.
-    #[error("another process took the lane over")]
-    LaneLost,
-    /// The ledger has used nonces that the database does not know.
-    #[error(
-        "the ledger has used {used} nonces of the registrar, the database knows {reserved}: it is older than the ledger, nothing is signed"
-    )]
-    DatabaseBehind {
-        /// On the ledger.
-        used: u64,
-        /// In the database.
-        reserved: u64,
-    },
-    /// The background thread that reads the database ended.
-    #[error("a read was cut off")]
-    Cut,
-}
-
-impl From<SigningError> for LedgerFault {
-    fn from(error: SigningError) -> Self {
-        match error {
-            SigningError::Signer(error) => Self::Signer(error),
-            SigningError::Refused(_) => Self::Policy(error),
-        }
-    }
-}
-
-impl LedgerFault {
-    /// Whether nothing is signed until a person has looked, however often it is tried.
-    #[must_use]
-    pub const fn halts(&self) -> bool {
-        match self {
-            Self::UnexpectedCode(_)
-            | Self::OtherNetwork(_)
-            | Self::OtherRegistrar { .. }
-            | Self::UnreadablePin
-            | Self::NotInitialised(_)
-            | Self::DatabaseBehind { .. }
-            | Self::Chain(ChainError::ForeignChain { .. } | ChainError::FinalityBroken { .. })
-            | Self::Contract(ContractError::Chain(ChainError::ForeignChain { .. } | ChainError::FinalityBroken { .. })) => true,
-            Self::Store(_)
-            | Self::Program(_)
-            | Self::Chain(_)
-            | Self::Contract(_)
-            | Self::Signer(_)
-            | Self::Policy(_)
-            | Self::BatchTooLarge
-            | Self::FeesAboveCeiling { .. }
-            | Self::LaneLost
-            | Self::Cut => false,
-        }
-    }
-}
-
 impl LedgerWork {
     /// Sets up the work.
     #[must_use]
@@ -292,6 +196,8 @@ impl LedgerWork {
             is_past_fence: false,
             gate: None,
             is_day_recalled: false,
+            explained: BTreeSet::new(),
+            set_aside: SetAside::default(),
             tokens: BTreeMap::new(),
             seen: BTreeMap::new(),
             seen_under: 0,
@@ -302,8 +208,9 @@ impl LedgerWork {
     pub async fn run(mut self, mut stop: stop_watch::Receiver<bool>) {
         let mut queued = self.queued.clone();
         loop {
+            let looked = self.round().await;
             let network = &self.network;
-            match self.round().await {
+            match looked {
                 Ok(()) => {}
                 Err(fault @ LedgerFault::LaneLost) => tracing::info!(%fault, %network, "ledger work is left to it"),
                 Err(fault) if fault.halts() => tracing::error!(%fault, %network, "ledger work is halted"),
@@ -367,8 +274,9 @@ impl LedgerWork {
             None => self.deploy_factory().await?,
         };
         let Some(pin) = pin else { return Ok(()) };
-        self.deploy_tokens(pin.factory).await?;
-        let open = self.watch_open(&pin).await?;
+        let sight = self.sight().await?;
+        self.deploy_tokens(pin.factory, &sight).await?;
+        let open = self.watch_open(&pin, &sight).await?;
         self.bind_queued(pin.factory, open).await
     }
 
@@ -413,17 +321,16 @@ impl LedgerWork {
 
     /// Signs a reserved ledger transaction, commits the bytes, and only then sends them.
     async fn sign_store_send(&mut self, slot: &LedgerTransaction, call: Call) -> Result<(), LedgerFault> {
-        let unsigned = Unsigned {
-            chain_id: self.chain.chain_id(),
-            nonce: slot.nonce,
-            gas_limit: call.gas_limit,
-            fees: self.fees().await?,
-            to: call.to,
-            value_wei: 0,
-            data: call.data,
-        };
+        let fees = self.fees().await?;
+        let Call { to, data, gas_limit } = call;
+        let (chain_id, nonce) = (self.chain.chain_id(), slot.nonce);
+        self.attempt(slot.id, Unsigned { chain_id, nonce, gas_limit, fees, to, value_wei: 0, data }).await
+    }
+
+    /// Signs a version of a ledger transaction, commits the bytes, and only then sends them.
+    async fn attempt(&mut self, id: LedgerTransactionId, unsigned: Unsigned) -> Result<(), LedgerFault> {
         let signed = self.sign(unsigned).await?;
-        let record = RecordAttempt { ledger_transaction_id: slot.id, raw: signed.raw.clone(), hash: signed.tx_hash.0 };
+        let record = RecordAttempt { ledger_transaction_id: id, raw: signed.raw.clone(), hash: signed.tx_hash.0 };
         self.lane.record(record).await?;
         self.send(&signed.raw).await;
         Ok(())
@@ -438,11 +345,29 @@ impl LedgerWork {
 
     /// Sends stored bytes. Should another process hold the lane by now, sending is harmless: the bytes were recorded while
     /// it was held, and each number in them is applied once, however often they arrive. Whatever the node answers proves nothing: the judge will see.
-    async fn send(&self, raw: &[u8]) {
-        if let Err(error) = self.chain.send(raw).await {
-            tracing::debug!(%error, "the node did not take a ledger transaction");
+    async fn send(&self, raw: &[u8]) -> SendOutcome {
+        let answer = self.chain.send(raw).await;
+        let outcome = SendOutcome::of(&answer);
+        if let Err(error) = answer {
+            tracing::debug!(%error, network = %self.network, "the node did not take a ledger transaction");
+            match outcome {
+                SendOutcome::TopUp => {
+                    self.meters.waits(Wait::Funds).increment(1);
+                    tracing::warn!(%error, network = %self.network, "the registrar cannot pay for gas: top it up, and work goes on");
+                }
+                SendOutcome::Inspect => {
+                    self.meters.waits(Wait::Refused).increment(1);
+                    tracing::warn!(%error, network = %self.network, "the node refuses a ledger transaction as it is");
+                }
+                SendOutcome::Held
+                | SendOutcome::NonceUsed
+                | SendOutcome::RaiseFees
+                | SendOutcome::Later
+                | SendOutcome::Unanswered => {}
+            }
         }
         self.sent.notify_one();
+        outcome
     }
 
     async fn read<T: Send + 'static>(

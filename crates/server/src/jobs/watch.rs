@@ -1,11 +1,13 @@
 //! Watching what was sent, and recording the judge's word.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 
 use domain::credit::CreditFailure;
 use domain::ids::{InstructionId, ProductId};
 use domain::instruction::Instruction;
 use domain::ledger_transaction::Purpose;
+use futures_util::FutureExt;
 use ledger::contract::{self, Checkpoint, Outcome, SkipReason, TrustedRecord, instruction_key, trusted_records};
 use ledger::judge::{self, AppliedKey, Evidence, FailReason, Holder, NumberState, Place, Reading, judge};
 use ledger::{Address, At, B256, BlockRef, TxHash};
@@ -13,9 +15,10 @@ use store::Reader;
 use store::queries::LiveLedgerTransaction;
 
 use super::credit::failure;
+use super::tend::Sight;
 use super::{LedgerFault, LedgerWork};
 use crate::meters::LedgerMeters;
-use crate::operations::ledger::{CloseLedgerTransaction, SettleCredits, Verdict};
+use crate::operations::ledger::{CloseLedgerTransaction, ReleaseInstructions, SettleCredits, Verdict};
 use crate::operations::network::NetworkPin;
 
 /// Where a token's records have been read to, and what they said about instructions that are still open.
@@ -58,9 +61,9 @@ impl SeenRecords {
 }
 
 impl LedgerWork {
-    /// Looks at everything in flight: sends again what no block holds, settles what the judge decides, closes what is
+    /// Looks at everything in flight: settles what the judge decides, sends again what no block holds, closes what is
     /// done. Says how many nonces are still in flight.
-    pub(super) async fn watch_open(&mut self, pin: &NetworkPin) -> Result<usize, LedgerFault> {
+    pub(super) async fn watch_open(&mut self, pin: &NetworkPin, sight: &Sight) -> Result<usize, LedgerFault> {
         let mut live = self.read(Reader::live_ledger_transactions).await?;
         let own = self.registrar();
         live.retain(|open| open.ledger_transaction.signer == own);
@@ -69,41 +72,75 @@ impl LedgerWork {
         for transaction in live {
             match transaction.ledger_transaction.purpose {
                 Purpose::Execute { product_id, .. } => by_product.entry(product_id).or_default().push(transaction),
+                Purpose::FillGap => open -= usize::from(self.close_or_fill(&transaction, sight).await?),
                 Purpose::DeployFactory | Purpose::DeployToken(_) => {}
             }
         }
         for (product_id, transactions) in by_product {
-            let Some(token) = self.token(pin.factory, product_id).await? else { continue };
-            for transaction in &transactions {
-                self.repeat_where_missing(token, transaction).await?;
-            }
-            self.settle_decided(pin, token, product_id, &transactions).await?;
-            for transaction in &transactions {
-                open -= usize::from(self.close_where_done(transaction).await?);
-            }
+            let watched = AssertUnwindSafe(self.watch_product(pin, sight, product_id, &transactions)).catch_unwind().await;
+            open -= self.contained(product_id, watched)?.unwrap_or(0);
         }
         Ok(open)
     }
 
-    async fn repeat_where_missing(&mut self, token: Address, open: &LiveLedgerTransaction) -> Result<(), LedgerFault> {
-        for attempt in &open.attempts {
-            if self.chain.receipt(TxHash(attempt.hash)).await?.is_some() {
-                return Ok(());
-            }
+    /// Looks at what is in flight of one product; says how many slots were closed.
+    async fn watch_product(
+        &mut self,
+        pin: &NetworkPin,
+        sight: &Sight,
+        product_id: ProductId,
+        transactions: &[LiveLedgerTransaction],
+    ) -> Result<usize, LedgerFault> {
+        let Some(token) = self.token(pin.factory, product_id).await? else { return Ok(0) };
+        self.settle_decided(pin, token, sight.finalized, product_id, transactions).await?;
+        let mut closed = 0;
+        for transaction in transactions {
+            closed += usize::from(self.go_on_with(token, transaction, sight).await?);
         }
-        let Purpose::Execute { valid_until_seconds, .. } = open.ledger_transaction.purpose else { return Ok(()) };
-        let call = self.execute_call(token, valid_until_seconds, &open.instructions)?;
-        self.repeat(open, call).await
+        Ok(closed)
+    }
+
+    /// Goes on with a slot; says whether it was closed. It is closed when everything in it is judged and its nonce is used in
+    /// a finalized block: until then its bytes are needed, or later nonces would wait for ever.
+    async fn go_on_with(&mut self, token: Address, open: &LiveLedgerTransaction, sight: &Sight) -> Result<bool, LedgerFault> {
+        let slot = open.ledger_transaction;
+        let Purpose::Execute { valid_until_seconds, .. } = slot.purpose else { return Ok(false) };
+        let id = slot.id;
+        let is_over = sight.finalized.time_seconds > u64::try_from(valid_until_seconds).unwrap_or(0);
+        if open.attempts.is_empty() && is_over && !open.instructions.is_empty() {
+            // Nothing was signed, and what would be signed now would be refused as too late.
+            let instruction_ids = open.instructions.iter().map(|instruction| instruction.id).collect();
+            self.lane.record(ReleaseInstructions { ledger_transaction_id: id, instruction_ids }).await?;
+            return Ok(false);
+        }
+        if !self.read(move |archive| archive.is_judged(id)).await? {
+            self.tend(open, sight, |work| work.execute_call(token, valid_until_seconds, &open.instructions)).await?;
+            return Ok(false);
+        }
+        self.close_or_fill(open, sight).await
+    }
+
+    /// Goes on with a slot in which nothing is left to do; says whether it was closed.
+    async fn close_or_fill(&mut self, open: &LiveLedgerTransaction, sight: &Sight) -> Result<bool, LedgerFault> {
+        let slot = open.ledger_transaction;
+        if sight.used > slot.nonce {
+            self.lane.record(CloseLedgerTransaction { ledger_transaction_id: slot.id }).await?;
+            return Ok(true);
+        }
+        if !self.is_in_a_block(open).await? {
+            self.fill(open, sight).await?;
+        }
+        Ok(false)
     }
 
     async fn settle_decided(
         &mut self,
         pin: &NetworkPin,
         token: Address,
+        finalized: BlockRef,
         product_id: ProductId,
         transactions: &[LiveLedgerTransaction],
     ) -> Result<(), LedgerFault> {
-        let finalized = self.chain.finalized().await?;
         let numbers = transactions.iter().flat_map(|open| &open.instructions).map(|instruction| instruction.number.get());
         let numbers: BTreeSet<u64> = numbers.collect();
         let chain = self.chain.clone();
@@ -119,10 +156,28 @@ impl LedgerWork {
             }
         }
         for chunk in verdicts.chunks(contract::BATCH_ITEMS_MAX) {
-            self.lane.record(SettleCredits { verdicts: chunk.to_vec() }).await?;
+            self.settle(chunk).await?;
         }
         if let Some(seen) = self.seen.get_mut(&product_id) {
             seen.forget_all_but(&numbers);
+        }
+        Ok(())
+    }
+
+    /// Records verdicts together; where that fails by the fault of one of them, each alone.
+    async fn settle(&mut self, verdicts: &[(InstructionId, Verdict)]) -> Result<(), LedgerFault> {
+        match self.lane.record(SettleCredits { verdicts: verdicts.to_vec() }).await {
+            Err(fault) if fault.is_contained() => {}
+            other => return other,
+        }
+        for verdict in verdicts {
+            match self.lane.record(SettleCredits { verdicts: vec![*verdict] }).await {
+                Err(fault) if fault.is_contained() => {
+                    self.meters.contained.increment(1);
+                    tracing::error!(%fault, instruction_id = %verdict.0, "a verdict cannot be recorded; the others are");
+                }
+                other => other?,
+            }
         }
         Ok(())
     }
@@ -151,7 +206,7 @@ impl LedgerWork {
                 valid_until_seconds: u64::try_from(valid_until_seconds).unwrap_or(0),
                 finalized_skip: open.attempts.iter().find_map(|attempt| skip(attempt.hash)),
             }),
-            Purpose::Execute { .. } | Purpose::DeployFactory | Purpose::DeployToken(_) => None,
+            Purpose::Execute { .. } | Purpose::DeployFactory | Purpose::DeployToken(_) | Purpose::FillGap => None,
         };
         Ok(Evidence {
             reading: Reading::Finalized { block: finalized, number: state },
@@ -159,22 +214,6 @@ impl LedgerWork {
             preflight_refusal: None,
             quarantine_until_seconds: None,
         })
-    }
-
-    /// A slot is closed when everything in it is judged and its nonce is used in a finalized block: until then its bytes
-    /// are needed, or later nonces would wait for ever.
-    async fn close_where_done(&mut self, open: &LiveLedgerTransaction) -> Result<bool, LedgerFault> {
-        let slot = open.ledger_transaction;
-        let used = self.chain.nonce(Address(slot.signer.bytes()), At::Finalized).await? > slot.nonce;
-        if !used {
-            return Ok(false);
-        }
-        let id = slot.id;
-        let is_judged = self.read(move |archive| archive.is_judged(id)).await?;
-        if is_judged {
-            self.lane.record(CloseLedgerTransaction { ledger_transaction_id: id }).await?;
-        }
-        Ok(is_judged)
     }
 }
 

@@ -15,6 +15,34 @@ pub struct LedgerMeters {
     pub incidents: Counter,
     /// Rounds that were cut short.
     pub faults: Counter,
+    /// Work on one product or credit that failed by its own fault, while the others went on.
+    pub contained: Counter,
+    /// Attempts that offered more at the same nonce.
+    pub bumps: Counter,
+    waits: [Counter; 3],
+}
+
+/// What a ledger transaction waits for that only a person can give.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// Gas costs more than the operator pays.
+    FeeCeiling,
+    /// The registrar cannot pay for gas.
+    Funds,
+    /// The node refuses the bytes as they are.
+    Refused,
+}
+
+impl Wait {
+    const ALL: [Self; 3] = [Self::FeeCeiling, Self::Funds, Self::Refused];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::FeeCeiling => "fee_ceiling",
+            Self::Funds => "funds",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 impl LedgerMeters {
@@ -32,12 +60,40 @@ impl LedgerMeters {
                 "Rounds of ledger work that were cut short; the next goes on.",
                 &[],
             ),
+            contained: registry.counter(
+                "scrip_ledger_contained_faults_total",
+                "Work on one product or credit that failed by its own fault, while the others went on.",
+                &[],
+            ),
+            bumps: registry.counter("scrip_ledger_bumps_total", "Attempts that offered more for gas at the same nonce.", &[]),
+            waits: Wait::ALL.map(|wait| {
+                let help = "Looks at which a ledger transaction waited for what only a person can give.";
+                registry.counter("scrip_ledger_waits_total", help, &[("reason", wait.name())])
+            }),
+        }
+    }
+
+    /// Looks at which something waited.
+    pub const fn waits(&self, wait: Wait) -> &Counter {
+        let [fee_ceiling, funds, refused] = &self.waits;
+        match wait {
+            Wait::FeeCeiling => fee_ceiling,
+            Wait::Funds => funds,
+            Wait::Refused => refused,
         }
     }
 
     /// Handles that count nothing.
     #[must_use]
     pub fn silent() -> Self {
-        Self { succeeded: Counter::noop(), failed: Counter::noop(), incidents: Counter::noop(), faults: Counter::noop() }
+        Self {
+            succeeded: Counter::noop(),
+            failed: Counter::noop(),
+            incidents: Counter::noop(),
+            faults: Counter::noop(),
+            contained: Counter::noop(),
+            bumps: Counter::noop(),
+            waits: [Counter::noop(), Counter::noop(), Counter::noop()],
+        }
     }
 }

@@ -16,7 +16,7 @@ mod tasks;
 
 pub use self::api::{ApiMeters, InFlight};
 pub use self::desk::{DeskMeters, Outcome};
-pub use self::ledger::LedgerMeters;
+pub use self::ledger::{LedgerMeters, Wait};
 pub use self::registry::Registry;
 pub use self::state::{NetworkGauges, StateMeters};
 pub use self::tasks::{PanicPlace, TaskMeters};

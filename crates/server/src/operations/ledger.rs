@@ -195,6 +195,35 @@ fn settle(id: InstructionId, verdict: Verdict, book: &mut Book, cx: &mut Context
     Ok(())
 }
 
+/// Gives the instructions of a ledger transaction back to the queue: nothing was ever signed for them, and what would be
+/// signed now would be refused as too late.
+#[derive(Clone, Debug)]
+pub struct ReleaseInstructions {
+    /// The ledger transaction.
+    pub ledger_transaction_id: LedgerTransactionId,
+    /// What is bound to it.
+    pub instruction_ids: Vec<InstructionId>,
+}
+
+impl Operation for ReleaseInstructions {
+    type Output = ();
+
+    fn want(&self, wanted: &mut Wanted) {
+        wanted.claimed_instructions.extend(&self.instruction_ids);
+    }
+
+    fn run(&self, book: &mut Book, _cx: &mut Context<'_>) -> Result<(), Refused> {
+        for id in &self.instruction_ids {
+            let bound = book.instructions.get(id).filter(|one| one.state == InstructionState::Bound(self.ledger_transaction_id));
+            if let Some(bound) = bound {
+                let queued = Instruction { state: InstructionState::Queued, ..*bound };
+                book.instructions.put(*id, queued);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Closes a ledger transaction that can change nothing any more.
 #[derive(Clone, Copy, Debug)]
 pub struct CloseLedgerTransaction {

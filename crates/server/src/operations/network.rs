@@ -122,7 +122,7 @@ mod tests {
         };
         assert_eq!(NetworkPin::of_bytes(&pin.to_bytes()), Some(pin));
         let text = String::from_utf8(pin.to_bytes()).unwrap();
-        for wrong in ["", "{}", &text.replace("137", "-1"), &text.replace("0x02", "0x2"), &text.replace("}", ",\"more\":1}")] {
+        for wrong in ["", "{}", &text.replace("137", "-1"), &text.replace("0x02", "0x2"), &text.replace('}', ",\"more\":1}")] {
             assert_eq!(NetworkPin::of_bytes(wrong.as_bytes()), None, "{wrong}");
         }
     }

@@ -64,13 +64,12 @@ impl Ledgers {
         }
         for network in &settings.networks {
             let parts = parts_of(office, network, holder, settings.lease)?;
-            let worked =
-                WorkedNetwork { name: network.name.clone(), chain: parts.chain.clone(), signer: parts.signer.address() };
+            let worked = WorkedNetwork { name: network.name.clone(), chain: parts.chain.clone(), signer: parts.signer.address() };
             if let Some(other) = ledgers.worked.iter().find(|other| other.signer == worked.signer) {
                 return Err(StartFault::SharedKey(other.name.clone(), worked.name));
             }
             ledgers.worked.push(worked);
-            tasks.push(tokio::spawn(supervise("ledger", office.meters.tasks.clone(), stopped.clone(), work(parts, stopped))));
+            tasks.push(spawn_work(office, parts, stopped));
         }
         Ok(ledgers)
     }
@@ -103,9 +102,8 @@ impl Ledgers {
         self.worked.push(WorkedNetwork { name: parts.network.clone(), chain: chain.clone(), signer: parts.signer.address() });
         let (producer, told, breakdown) = (chain.clone(), stopped.clone(), office.desk.breakdown());
         let blocks = move || produce::run(producer.clone(), sent.clone(), block.clone(), breakdown.clone(), told.clone());
-        let meters = &office.meters.tasks;
-        tasks.push(tokio::spawn(supervise("ledger", meters.clone(), stopped.clone(), work(parts, stopped))));
-        tasks.push(tokio::spawn(supervise("blocks", meters.clone(), stopped.clone(), blocks)));
+        tasks.push(spawn_work(office, parts, stopped));
+        tasks.push(tokio::spawn(supervise("blocks", office.meters.tasks.clone(), stopped.clone(), blocks)));
         self.embedded = Some(chain);
         Ok(())
     }
@@ -144,12 +142,7 @@ pub fn open_network(office_archive: &store::Reader, network: &ConfiguredNetwork)
     Ok(Arc::new(connect(&nodes, None, &jitter()?).map_err(fault)?))
 }
 
-fn parts_of(
-    office: &Office,
-    network: &ConfiguredNetwork,
-    holder: HolderId,
-    lease: Duration,
-) -> Result<LedgerParts, StartFault> {
+fn parts_of(office: &Office, network: &ConfiguredNetwork, holder: HolderId, lease: Duration) -> Result<LedgerParts, StartFault> {
     let signer = network.signer.open().map_err(|fault| StartFault::Network(network.name.clone(), fault.to_string()))?;
     Ok(LedgerParts {
         network: network.name.clone(),
@@ -166,6 +159,7 @@ fn parts_of(
             transaction_gas_max: network.network.transaction_gas_max,
             may_deploy_factory: false,
             issued_units_per_day_max: network.issued_units_per_day_max,
+            bump_after: Some(network.bump_after),
             open_max: OPEN_MAX,
             lease,
             look_every: network.look_every,
@@ -177,9 +171,11 @@ fn parts_of(
     })
 }
 
-fn work(parts: LedgerParts, stopped: &watch::Receiver<bool>) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+/// Works on one ledger until told to stop.
+fn spawn_work(office: &Office, parts: LedgerParts, stopped: &watch::Receiver<bool>) -> JoinHandle<()> {
     let told = stopped.clone();
-    move || Box::pin(LedgerWork::new(parts.clone()).run(told.clone()))
+    let work = move || LedgerWork::new(parts.clone()).run(told.clone());
+    tokio::spawn(supervise("ledger", office.meters.tasks.clone(), stopped.clone(), work))
 }
 
 /// Spreads the pauses between two tries of a request.
@@ -221,6 +217,7 @@ pub const fn embedded_policy(lease: Duration) -> LedgerPolicy {
         transaction_gas_max: TRANSACTION_GAS_LIMIT,
         may_deploy_factory: true,
         issued_units_per_day_max: None,
+        bump_after: None,
         open_max: OPEN_MAX,
         lease,
         look_every: Duration::from_millis(500),

@@ -43,7 +43,8 @@ pub async fn compare(
                 report.tokens_elsewhere += 1;
                 continue;
             };
-            let (chain, pin) = (chain.as_ref(), pin.ok_or_else(|| Difference::Register("the factory's address is not known".into()))?);
+            let (chain, pin) =
+                (chain.as_ref(), pin.ok_or_else(|| Difference::Register("the factory's address is not known".into()))?);
             let records = read_records(chain, &pin, product, token).await?;
             let found = compare_records(&records, product, &credits, || {
                 if credits_later.is_none() {

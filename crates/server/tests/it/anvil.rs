@@ -102,7 +102,19 @@ impl Anvil {
     /// How many transactions of the registrar have run.
     pub async fn nonce(&self) -> u64 {
         let nonce = self.ask("eth_getTransactionCount", json!([REGISTRAR, "latest"])).await;
-        u64::from_str_radix(nonce.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+        number(&nonce)
+    }
+
+    /// Waits until there are so many more blocks, so that the state of now is final.
+    pub async fn await_blocks(&self, more: u64) {
+        let target = self.head().await + more;
+        while self.head().await < target {
+            tokio::time::sleep(BLOCK_EVERY).await;
+        }
+    }
+
+    async fn head(&self) -> u64 {
+        number(&self.ask("eth_blockNumber", json!([])).await)
     }
 
     /// Makes blocks by itself from here on.
@@ -142,6 +154,10 @@ impl Anvil {
 /// The tests' network by its name.
 pub fn network_name() -> NetworkName {
     NetworkName::parse(NETWORK).unwrap()
+}
+
+fn number(quantity: &Value) -> u64 {
+    u64::from_str_radix(quantity.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
 }
 
 async fn ask(client: &reqwest::Client, url: &str, method: &str, params: Value) -> Value {

@@ -1,7 +1,9 @@
 //! Where the worker can be cut off, and what the ledger can do to it: every credit ends once, and rightly.
 
 pub mod bench;
+mod contained;
 mod lanes;
+mod tending;
 
 use domain::credit::{CreditFailure, CreditState};
 use domain::ledger_transaction::Purpose;
@@ -9,8 +11,8 @@ use domain::network::NetworkName;
 use domain::product::Token;
 use ledger::contract::BATCH_ITEMS_MAX;
 use ledger::fake::{AfterReorg, SendFault};
-use ledger::transaction::decode;
 use ledger::pin::PinFault;
+use ledger::transaction::decode;
 use ledger::{Address, At, Chain};
 use server::jobs::LedgerFault;
 use server::operations::network::{NetworkPin, pin_setting};

@@ -120,9 +120,12 @@ async fn what_happens_is_counted_once() {
     ] {
         assert!(number(&text, grown) > number(&before, grown), "{grown}");
     }
-    for positive in
-        ["process_resident_memory_bytes", "process_open_fds", "process_start_time_seconds", "scrip_ledger_signer_balance_wei{network=\"embedded\"}"]
-    {
+    for positive in [
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_start_time_seconds",
+        "scrip_ledger_signer_balance_wei{network=\"embedded\"}",
+    ] {
         assert!(number(&text, positive) > 0.0, "{positive}");
     }
     for secret in [&session.token, &world.handout.issuer.client_secret, &investment] {

@@ -145,21 +145,26 @@ async fn l13_another_chain_or_other_code_behind_the_url_is_never_signed_for_and_
     let session = world.distributor().await;
     // Many of its rounds: what does not happen cannot be waited for.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(session.get(&format!("{INVESTMENTS}{investment}/credits/{credit}/")).await.expect(200).body["status"], "processing");
+    assert_eq!(
+        session.get(&format!("{INVESTMENTS}{investment}/credits/{credit}/")).await.expect(200).body["status"],
+        "processing"
+    );
     assert_eq!(other.nonce().await, 0);
     let folder = world.stop().await;
 
     // The right chain, whose factory has other code.
     let name = server::operations::network::pin_setting(&network_name());
-    let archive = store::Database::open(&server::program::place(&folder.path().join("data"), database_of(folder.path()).as_deref()))
-        .unwrap()
-        .reader(1)
-        .unwrap();
+    let archive =
+        store::Database::open(&server::program::place(&folder.path().join("data"), database_of(folder.path()).as_deref()))
+            .unwrap()
+            .reader(1)
+            .unwrap();
     let pin = server::operations::network::NetworkPin::of_bytes(&archive.setting(&name).unwrap().unwrap()).unwrap();
     drop(archive);
     let factory = pin.factory.to_string();
     let code = anvil.ask("eth_getCode", json!([factory, "latest"])).await;
     anvil.ask("anvil_setCode", json!([factory, "0x00"])).await;
+    anvil.await_blocks(4).await;
     let before = anvil.nonce().await;
     let networks = anvil.configured(folder.path());
     let world = World::start_in(folder, |settings| settings.networks = networks).await;
@@ -203,4 +208,57 @@ async fn o14_what_is_wrong_with_a_network_refuses_the_start() {
         .output()
         .unwrap();
     expect_failure(&unknown, "there is no network nowhere in the networks' file");
+}
+
+/// A value of the program's metrics.
+fn metric(world: &World, name: &str) -> String {
+    let text = world.running.office.meters.registry().text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name} is not in\n{text}")).to_owned()
+}
+
+/// Waits until a metric is no longer zero.
+async fn await_counted(world: &World, name: &str) {
+    for _poll in 0..POLLS_MAX {
+        if metric(world, name) != "0" {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{name} stays 0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn l04_l22_a_drained_signer_and_dear_gas_are_waited_for_and_told_and_nothing_is_overpaid() {
+    let anvil = Anvil::start().await;
+    let miner = anvil.mine();
+    let folder = tempfile::tempdir().unwrap();
+    assert!(initialise(folder.path(), &anvil.configure(folder.path())).status.success());
+    let world = world_on(&anvil, folder).await;
+    let campaign = world.campaign(json!({})).await;
+    let session = world.distributor().await;
+
+    anvil.fund(0).await;
+    let (investment, credit) = order(&world, &campaign).await;
+    await_counted(&world, "scrip_ledger_waits_total{reason=\"funds\"}").await;
+    let path = format!("{INVESTMENTS}{investment}/credits/{credit}/");
+    assert_eq!(session.get(&path).await.expect(200).body["status"], "processing");
+    anvil.fund(10_u128.pow(24)).await;
+    assert_eq!(session.ended_credit(&investment, &credit).await["status"], "succeeded");
+
+    // Ten thousand times the ceiling; empty blocks bring it down again by an eighth each.
+    drop(miner);
+    anvil.ask("anvil_setNextBlockBaseFeePerGas", json!(["0x38d7ea4c68000"])).await;
+    anvil.ask("evm_mine", json!([])).await;
+    let before = anvil.nonce().await;
+    let (investment, credit) = order(&world, &campaign).await;
+    await_counted(&world, "scrip_ledger_waits_total{reason=\"fee_ceiling\"}").await;
+    assert_eq!(anvil.nonce().await, before);
+    let _miner = anvil.mine();
+    let ended = session.ended_credit(&investment, &credit).await;
+    assert_eq!(ended["status"], "succeeded", "{ended}");
+    let receipt = anvil.ask("eth_getTransactionReceipt", json!([ended["transaction_hash"]])).await;
+    let paid = u128::from_str_radix(receipt["effectiveGasPrice"].as_str().unwrap().trim_start_matches("0x"), 16).unwrap();
+    assert!(paid <= 100_000_000_000, "{paid} wei per gas");
+    world.stop().await;
 }

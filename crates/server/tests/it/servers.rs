@@ -12,7 +12,7 @@ use futures_util::future::{join, join_all};
 use reqwest::Method;
 use serde_json::{Value, json};
 use server::program::place;
-use server::verify::verify_with_documents;
+use server::verify::verify_with;
 use store::{Database, Reader};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -135,7 +135,7 @@ impl Servers {
             process.terminate();
             assert!(process.ended().await.success());
         }
-        let report = verify_with_documents(&data, database.as_deref(), documents.path()).await.unwrap();
+        let report = verify_with(&data, database.as_deref(), documents.path(), &[]).await.unwrap();
         assert!(report.rows > 0, "{report}");
         drop(folders);
     }

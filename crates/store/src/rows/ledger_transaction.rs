@@ -8,6 +8,7 @@ use crate::error::StoreError;
 const DEPLOY_FACTORY: &str = "deploy_factory";
 const DEPLOY_TOKEN: &str = "deploy_token";
 const EXECUTE: &str = "execute";
+const FILL_GAP: &str = "fill_gap";
 const LIVE: &str = "live";
 const CLOSED: &str = "closed";
 
@@ -21,6 +22,7 @@ impl Encode for LedgerTransaction {
     fn encode<S: Sink>(&self, row: &mut Encoder<'_, S>) {
         let (purpose, product_id, valid_until_seconds) = match self.purpose {
             Purpose::DeployFactory => (DEPLOY_FACTORY, None, None),
+            Purpose::FillGap => (FILL_GAP, None, None),
             Purpose::DeployToken(product_id) => (DEPLOY_TOKEN, Some(product_id), None),
             Purpose::Execute { product_id, valid_until_seconds } => (EXECUTE, Some(product_id), Some(valid_until_seconds)),
         };
@@ -61,6 +63,7 @@ fn purpose<C: Cells>(row: &mut Decoder<'_, C>) -> Result<Purpose, StoreError> {
     let code = row.text()?;
     match (code, row.optional_id()?, row.optional_number()?) {
         (DEPLOY_FACTORY, None, None) => Ok(Purpose::DeployFactory),
+        (FILL_GAP, None, None) => Ok(Purpose::FillGap),
         (DEPLOY_TOKEN, Some(product_id), None) => Ok(Purpose::DeployToken(product_id)),
         (EXECUTE, Some(product_id), Some(valid_until_seconds)) => Ok(Purpose::Execute { product_id, valid_until_seconds }),
         _ => Err(row.fault_at("purpose")),

@@ -340,6 +340,7 @@ fn ledger_transactions_attempts_and_signers_come_back() {
         Purpose::DeployFactory,
         Purpose::DeployToken(id(PRODUCT)),
         Purpose::Execute { product_id: id(PRODUCT), valid_until_seconds: 1_741_767_253 },
+        Purpose::FillGap,
     ];
     let mut written = Vec::new();
     store

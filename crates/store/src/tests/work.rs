@@ -7,8 +7,8 @@ use domain::ids::LedgerTransactionId;
 use domain::instruction::{Instruction, InstructionState};
 use domain::investment::{AssignedWallet, Progress};
 use domain::lease::{Lane, Lease};
-use domain::network::NetworkName;
 use domain::ledger_transaction::{Attempt, LedgerTransaction, LedgerTransactionState, Purpose, Signer};
+use domain::network::NetworkName;
 use domain::product::Token;
 
 use super::market::*;
@@ -115,7 +115,9 @@ fn an_instruction_serves_one_credit_and_a_nonce_one_ledger_transaction() {
 #[test]
 fn deployments_are_found() {
     let mut store = Store::with_market();
-    let ids = |store: &Store| store.reader.deploying_products(&NetworkName::embedded()).unwrap().iter().map(|row| row.id).collect::<Vec<_>>();
+    let ids = |store: &Store| {
+        store.reader.deploying_products(&NetworkName::embedded()).unwrap().iter().map(|row| row.id).collect::<Vec<_>>()
+    };
     assert_eq!(ids(&store), [id(PRODUCT), id(OTHER_PRODUCT)]);
     assert!(!store.reader.has_live_deployment(id(PRODUCT)).unwrap());
     assert!(!store.reader.has_live_factory_deployment().unwrap());

@@ -11,26 +11,28 @@ use domain::credit::{Credit, CreditState};
 use domain::document::{ContentCheck, SignedDocumentType};
 use domain::ids::{CampaignId, CreditId, DocumentId, HolderId, InvestmentId, InvestorId, OrganisationId, ProductId, WalletId};
 use domain::instant::Instant;
+use domain::ledger_transaction::Purpose;
 use domain::money::{Currency, Percent, Price};
 use domain::network::NetworkName;
 use domain::product::{AssetCode, Product, Token};
 use domain::text::Name;
 use domain::units::Units;
+use domain::wallet::EvmAddress;
 use ledger::contract::total_supply;
-use ledger::embedded::GenesisConfig;
+use ledger::embedded::{BASE_FEE_PER_GAS_WEI, GenesisConfig};
 use ledger::fake::FakeChain;
-use ledger::transaction::{DeviceSignature, LocalSigner, Signer, SignerError};
+use ledger::transaction::{DeviceSignature, Fees, LocalSigner, Signer, SignerError, Unsigned};
 use ledger::{
     Address, Answer, At, BlockRef, CallOutcome, CallRequest, Chain, ChainIdentity, Estimate, FeeMarket, Log, LogFilter, Receipt,
     TxHash,
 };
 use server::jobs::{LedgerFault, LedgerParts, LedgerPolicy, LedgerWork};
 use server::keyring::KeyUse;
-use server::meters::LedgerMeters;
 use server::operations::campaign::CreateCampaign;
 use server::operations::credit::OrderCredit;
 use server::operations::document::StoreDocument;
 use server::operations::investment::{CreateInvestment, DocumentReference, StatedFacts};
+use server::operations::ledger::ReserveDeployment;
 use server::operations::listing::CreateListing;
 use server::operations::product::CreateProduct;
 use server::operations::sandbox::{Inhabitants, SettleSandbox};
@@ -41,7 +43,7 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::world::database_of;
+use crate::world::{database_of, keep_embedded};
 
 /// Seconds that a signed batch may run.
 pub const VALIDITY_S: i64 = 600;
@@ -76,9 +78,11 @@ pub struct Bench {
     pub chain: Arc<Watched>,
     pub device: Arc<Device>,
     pub work: LedgerWork,
+    /// How the next worker works.
+    pub policy: LedgerPolicy,
     pub inhabitants: Inhabitants,
     documents: Vec<DocumentReference>,
-    _folder: TempDir,
+    pub folder: TempDir,
 }
 
 /// An investment and its credit.
@@ -91,7 +95,17 @@ pub struct Ordered {
 impl Bench {
     /// A settled sandbox whose token stands on the ledger.
     pub async fn start(finality_blocks: u64) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), finality_blocks).await
+    }
+
+    /// The same on the embedded engine whatever the environment names, for tests that change its rows.
+    pub async fn start_embedded(finality_blocks: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        keep_embedded(folder.path());
+        Self::start_in(folder, finality_blocks).await
+    }
+
+    async fn start_in(folder: TempDir, finality_blocks: u64) -> Self {
         let office = Office::open(&folder.path().join("data"), database_of(folder.path()).as_deref()).unwrap();
         let key = LocalSigner::new(office.keyring.derive(KeyUse::EmbeddedLedger)).unwrap();
         let now = office.clock.now();
@@ -100,8 +114,9 @@ impl Bench {
         let chain = Arc::new(Watched { fake, archive, sent: Mutex::default(), unstored });
         let device = Arc::new(Device { key, away: Mutex::default(), pause: Mutex::default() });
         let inhabitants = office.desk.run(SettleSandbox { network: NetworkName::embedded() }, now).await.unwrap();
-        let work = worker(&office, &chain, &device, OWN);
-        let mut bench = Self { office, chain, device, work, inhabitants, documents: Vec::new(), _folder: folder };
+        let policy = LedgerPolicy { validity_s: VALIDITY_S, look_every: Duration::from_secs(1), ..embedded_policy(LEASE) };
+        let work = worker(&office, &chain, &device, OWN, policy);
+        let mut bench = Self { office, chain, device, work, policy, inhabitants, documents: Vec::new(), folder };
         for document_type in SignedDocumentType::ALL {
             let document_id = bench.document(document_type.code()).await;
             bench.documents.push(DocumentReference { document_type, document_id });
@@ -117,22 +132,22 @@ impl Bench {
         let fake = FakeChain::new(&GenesisConfig { chain_id: genesis.chain_id + 1, ..genesis }, 1);
         let archive = self.office.archive.clone();
         let chain = Arc::new(Watched { fake, archive, sent: Mutex::default(), unstored: AtomicUsize::new(0) });
-        (worker(&self.office, &chain, &self.device, OWN), chain)
+        (worker(&self.office, &chain, &self.device, OWN, self.policy), chain)
     }
 
     /// A worker of another process, on the same chain with the same key.
     pub fn other_worker(&self, number: u128, device: &Arc<Device>) -> LedgerWork {
-        worker(&self.office, &self.chain, device, HolderId::new(Uuid::from_u128(number)))
+        worker(&self.office, &self.chain, device, HolderId::new(Uuid::from_u128(number)), self.policy)
     }
 
     /// A worker of another process, on a chain of its own choice.
     pub fn worker_on(&self, chain: Arc<dyn Chain>, signer: Arc<dyn Signer>, holder: HolderId, lease: Duration) -> LedgerWork {
-        worker_with(&self.office, chain, signer, holder, lease)
+        worker_with(&self.office, chain, signer, holder, LedgerPolicy { lease, ..self.policy })
     }
 
     /// The worker is gone with all it knew; another one takes over.
     pub fn restart_worker(&mut self) {
-        self.work = worker(&self.office, &self.chain, &self.device, OWN);
+        self.work = worker(&self.office, &self.chain, &self.device, OWN, self.policy);
     }
 
     /// One look of the worker, then one block.
@@ -257,16 +272,22 @@ impl Bench {
     }
 
     async fn order_one(&self, campaign_id: CampaignId, units: u64) -> Ordered {
+        let (investor, wallet) = (self.inhabitants.investor_id, self.inhabitants.wallet_id);
+        self.order_for(campaign_id, units, InvestorId::new(investor), WalletId::new(wallet)).await
+    }
+
+    /// A paid investment of an investor of the platform, with a credit ordered.
+    pub async fn order_for(&self, campaign_id: CampaignId, units: u64, investor_id: InvestorId, wallet_id: WalletId) -> Ordered {
         let facts = StatedFacts {
             disagio: None,
             accepted_at: Some(self.now()),
             paid_at: Some(self.now()),
-            wallet_id: Some(WalletId::new(self.inhabitants.wallet_id)),
+            wallet_id: Some(wallet_id),
             ..StatedFacts::default()
         };
         let create = CreateInvestment {
             platform_id: self.platform_id(),
-            investor_id: InvestorId::new(self.inhabitants.investor_id),
+            investor_id,
             campaign_id,
             units: Units::new(units).unwrap(),
             signed_at: self.now(),
@@ -296,16 +317,53 @@ impl Bench {
         self.office.desk.run(store, self.now()).await.unwrap().id
     }
 
-    fn platform_id(&self) -> OrganisationId {
+    /// A metric's value.
+    pub fn metric(&self, name: &str) -> String {
+        let text = self.office.meters.registry().text();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} is not in\n{text}")).to_owned()
+    }
+
+    /// A key calls a product's token beside the program.
+    pub async fn call_token(&self, key: &LocalSigner, product_id: ProductId, data: Vec<u8>) {
+        let Token::Deployed(token) = self.product(product_id).token else { panic!("the token stands") };
+        self.call_as(key, Some(Address(token.bytes())), 0, data).await;
+    }
+
+    /// A key sends a transaction beside the program. The registrar's own takes a nonce that the database reserves for it.
+    pub async fn call_as(&self, key: &LocalSigner, to: Option<Address>, value_wei: u128, data: Vec<u8>) {
+        let own = key.address() == self.device.address();
+        let nonce = if own {
+            let reserve = ReserveDeployment { signer: EvmAddress::new(key.address().0), purpose: Purpose::FillGap };
+            self.office.desk.run(reserve, self.now()).await.unwrap().nonce
+        } else {
+            self.chain.nonce(key.address(), At::Head).await.unwrap()
+        };
+        let fees = Fees { max_fee_per_gas_wei: u128::from(BASE_FEE_PER_GAS_WEI) * 2, max_priority_fee_per_gas_wei: 0 };
+        let chain_id = self.chain.chain_id();
+        let unsigned = Unsigned { chain_id, nonce, gas_limit: 1_000_000, fees, to, value_wei, data };
+        let signed = unsigned.sign(key).unwrap();
+        self.chain.fake.send(&signed.raw).await.unwrap();
+        self.mine(1);
+        assert!(self.chain.receipt(signed.tx_hash).await.unwrap().unwrap().succeeded);
+    }
+
+    pub fn platform_id(&self) -> OrganisationId {
         OrganisationId::new(self.inhabitants.distribution_platform_id)
     }
 }
 
-fn worker(office: &Office, chain: &Arc<Watched>, device: &Arc<Device>, holder: HolderId) -> LedgerWork {
-    worker_with(office, chain.clone(), device.clone(), holder, LEASE)
+fn worker(office: &Office, chain: &Arc<Watched>, device: &Arc<Device>, holder: HolderId, policy: LedgerPolicy) -> LedgerWork {
+    worker_with(office, chain.clone(), device.clone(), holder, policy)
 }
 
-fn worker_with(office: &Office, chain: Arc<dyn Chain>, signer: Arc<dyn Signer>, holder: HolderId, lease: Duration) -> LedgerWork {
+fn worker_with(
+    office: &Office,
+    chain: Arc<dyn Chain>,
+    signer: Arc<dyn Signer>,
+    holder: HolderId,
+    policy: LedgerPolicy,
+) -> LedgerWork {
     LedgerWork::new(LedgerParts {
         network: NetworkName::embedded(),
         desk: office.desk.clone(),
@@ -314,8 +372,8 @@ fn worker_with(office: &Office, chain: Arc<dyn Chain>, signer: Arc<dyn Signer>, 
         signer,
         clock: office.clock.clone(),
         holder,
-        policy: LedgerPolicy { validity_s: VALIDITY_S, look_every: Duration::from_secs(1), ..embedded_policy(lease) },
-        meters: LedgerMeters::silent(),
+        policy,
+        meters: office.meters.ledger.clone(),
         sent: Arc::new(Notify::new()),
         block: Arc::new(Notify::new()),
         standing: office.standing.clone(),

@@ -43,7 +43,11 @@ async fn take_over(office: &Office, lane: Lane) -> Option<Lease> {
 
 /// Everything that ledger work writes, as text.
 fn rows(archive: &Reader) -> String {
-    format!("{:?} {:?}", archive.live_ledger_transactions().unwrap(), archive.products_with_queued_instructions(&NetworkName::embedded()).unwrap())
+    format!(
+        "{:?} {:?}",
+        archive.live_ledger_transactions().unwrap(),
+        archive.products_with_queued_instructions(&NetworkName::embedded()).unwrap()
+    )
 }
 
 /// How often the process has said that the lane is another's.

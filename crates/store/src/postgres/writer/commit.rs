@@ -215,7 +215,8 @@ impl Writing {
     }
 
     fn set_settings(&mut self, record: &Record) -> Result<(), StoreError> {
-        let settings: BTreeMap<&str, &[u8]> = record.settings.iter().map(|one| (one.name.as_ref(), one.value.as_slice())).collect();
+        let settings: BTreeMap<&str, &[u8]> =
+            record.settings.iter().map(|one| (one.name.as_ref(), one.value.as_slice())).collect();
         let (mut names, mut values) = (ColumnCells::default(), ColumnCells::default());
         for (name, value) in &settings {
             names.push(Cell::Text(name))?;
