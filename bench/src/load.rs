@@ -14,6 +14,10 @@ use crate::statistics::{Measured, Tally};
 /// How long after the planned end the last answers may come.
 const GRACE: Duration = Duration::from_mins(1);
 
+/// From this long after the start of a timetable on, latencies count. Before, hundreds of connections and their buffers are new
+/// on both sides, and it is the machine's handing out of memory that would be measured.
+const WARM_UP: Duration = Duration::from_secs(1);
+
 /// Makes the request with a number.
 pub type RequestMaker = Arc<dyn Fn(u64) -> Outgoing + Send + Sync>;
 
@@ -81,11 +85,20 @@ impl Worker {
             let number = self.sequence.fetch_add(1, Ordering::Relaxed);
             let Some(due) = self.due(number).await else { return Ok(tally) };
             if let Ok(answer) = connection.send((self.make)(number)).await {
-                tally.answered(answer.status, answer.is_replayed, answer.body.len(), due.elapsed());
+                let latency = Some(due.elapsed()).filter(|_| self.counts_latency(due));
+                tally.answered(answer.status, answer.is_replayed, answer.body.len(), latency);
             } else {
                 tally.unanswered += 1;
                 connection = Connection::open(self.address).await?;
             }
+        }
+    }
+
+    fn counts_latency(&self, due: Instant) -> bool {
+        match self.shape.pace {
+            Pace::Closed => true,
+            // A short load has no time to warm up.
+            Pace::Open { .. } => due.duration_since(self.started) >= WARM_UP.min(self.shape.duration / 2),
         }
     }
 

@@ -64,12 +64,14 @@ impl Tally {
         Ok(Self { statuses: BTreeMap::new(), replayed: 0, unanswered: 0, bytes: 0, latencies_us })
     }
 
-    /// Counts an answer.
-    pub fn answered(&mut self, status: u16, is_replayed: bool, bytes: usize, latency: Duration) {
+    /// Counts an answer, and its latency where that counts.
+    pub fn answered(&mut self, status: u16, is_replayed: bool, bytes: usize, latency: Option<Duration>) {
         self.bytes += bytes as u64;
         *self.statuses.entry(status).or_default() += 1;
         self.replayed += u64::from(is_replayed);
-        self.latencies_us.saturating_record(micros(latency).clamp(1, LATENCY_US_MAX));
+        if let Some(latency) = latency {
+            self.latencies_us.saturating_record(micros(latency).clamp(1, LATENCY_US_MAX));
+        }
     }
 
     /// Takes another tally in.
@@ -158,12 +160,13 @@ mod tests {
         let mut all = Tally::new().unwrap();
         let mut one = Tally::new().unwrap();
         for latency_us in 1..=99 {
-            one.answered(201, false, 10, Duration::from_micros(latency_us));
+            one.answered(201, false, 10, Some(Duration::from_micros(latency_us)));
         }
-        one.answered(503, false, 10, Duration::from_millis(7));
+        one.answered(503, false, 10, Some(Duration::from_millis(7)));
+        one.answered(503, false, 10, None);
         one.unanswered += 1;
         all.add(&one).unwrap();
-        all.answered(200, true, 10, Duration::from_mins(10));
+        all.answered(200, true, 10, Some(Duration::from_mins(10)));
         let measured = Measured { tally: all, elapsed: Duration::from_secs(2) };
         let times = |server_ms, database| CpuTimes {
             generator: Duration::from_millis(100),
@@ -174,7 +177,7 @@ mod tests {
         assert_eq!(passed.database, Some(Duration::from_millis(50)));
         let load = measured.load(4, CpuTimes { generator: Duration::from_millis(10), database: None, ..passed });
         assert_eq!((load.succeeded, load.per_second, load.replayed, load.unanswered), (100, 50, 1, 1));
-        assert_eq!(load.statuses, BTreeMap::from([(200, 1), (201, 99), (503, 1)]));
+        assert_eq!(load.statuses, BTreeMap::from([(200, 1), (201, 99), (503, 2)]));
         assert_eq!((load.generator_cpu_us_per_request, load.server_cpu_us_per_request), (100, 2_000));
         assert_eq!(load.database_cpu_us_per_request, None);
         assert_eq!(load.latency.p50_us, 51);

@@ -54,6 +54,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("sqlite/migrations/0006_networks.sql"),
         postgres: include_str!("postgres/migrations/0006_networks.sql"),
     },
+    Migration {
+        compatible_from: 6,
+        sqlite: include_str!("sqlite/migrations/0007_investments_by_wallet.sql"),
+        postgres: include_str!("postgres/migrations/0007_investments_by_wallet.sql"),
+    },
 ];
 
 /// What to do where the schema is older than the program.

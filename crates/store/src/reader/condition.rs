@@ -18,6 +18,11 @@ impl Condition {
         Self { text: text.to_owned(), parameters: vec![parameter.into()] }
     }
 
+    /// A comparison with several `?`.
+    pub(super) fn with_all(text: &str, parameters: impl IntoIterator<Item = Value>) -> Self {
+        Self { text: text.to_owned(), parameters: parameters.into_iter().collect() }
+    }
+
     /// A comparison of ids with `?`.
     pub(super) fn with_id(text: &str, id: Uuid) -> Self {
         Self::with(text, id)

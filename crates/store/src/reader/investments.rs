@@ -158,11 +158,10 @@ const fn lies_in_several_campaigns(filter: &InvestmentFilter) -> bool {
 /// The list a filter leaves, read by the index that leaves the fewest rows to look at.
 fn filtered(viewer: Viewer, filter: &InvestmentFilter) -> List {
     let InvestmentFilter { status, campaign_id, investor_id, product_id, wallet_id } = *filter;
-    let mut condition = investments_of(viewer);
-    let mut index = match viewer {
-        Viewer::Platform(_) => Index::Named("investment_by_platform"),
-        Viewer::Issuer(_) => Index::Named("investment_by_issuer"),
-    };
+    let List { mut index, mut condition } = held(viewer, filter);
+    if let (Some(_), Some(investor)) = (wallet_id, investor_id) {
+        condition = condition.and_id("investor_id = ?", investor.uuid());
+    }
     if let Some(status) = status {
         condition = condition.and("status = ?", [status.code().into()]);
     }
@@ -171,20 +170,37 @@ fn filtered(viewer: Viewer, filter: &InvestmentFilter) -> List {
     }
     if let Some(campaign) = campaign_id {
         condition = condition.and_id("campaign_id = ?", campaign.uuid());
-        index = Index::Named(if status.is_some() { "investment_by_campaign_and_status" } else { "investment_by_campaign" });
-    }
-    if let Some(wallet) = wallet_id {
-        // A wallet is its investor's: with that, the investor's index serves.
-        condition = condition
-            .and_id("wallet_id = ?", wallet.uuid())
-            .and_id("investor_id = (SELECT investor_id FROM wallet WHERE id = ?)", wallet.uuid());
-        index = Index::Named("investment_by_investor");
-    }
-    if let Some(investor) = investor_id {
-        condition = condition.and_id("investor_id = ?", investor.uuid());
-        index = Index::Named("investment_by_investor");
+        if wallet_id.is_none() && investor_id.is_none() {
+            index = Index::Named(if status.is_some() { "investment_by_campaign_and_status" } else { "investment_by_campaign" });
+        }
     }
     List { index, condition }
+}
+
+/// All that a viewer sees, or what one investor or wallet holds of it. An investor and a wallet are one platform's, so for a
+/// platform the owner is asked of them: their positions are then counted in the index alone, however many there are.
+fn held(viewer: Viewer, filter: &InvestmentFilter) -> List {
+    const OWN_WALLET: &str = "wallet_id = (SELECT id FROM wallet WHERE id = ? AND platform_id = ?)";
+    const OWN_INVESTOR: &str = "investor_id = (SELECT id FROM investor WHERE id = ? AND platform_id = ?)";
+    let (index, condition) = match (viewer, filter.wallet_id, filter.investor_id) {
+        (Viewer::Platform(platform), Some(wallet), _) => {
+            let own = [wallet.uuid().into(), platform.uuid().into()];
+            ("investment_by_wallet", Condition::with_all(OWN_WALLET, own))
+        }
+        (Viewer::Platform(platform), None, Some(investor)) => {
+            let own = [investor.uuid().into(), platform.uuid().into()];
+            ("investment_by_investor", Condition::with_all(OWN_INVESTOR, own))
+        }
+        (Viewer::Issuer(_), Some(wallet), _) => {
+            ("investment_by_wallet", investments_of(viewer).and_id("wallet_id = ?", wallet.uuid()))
+        }
+        (Viewer::Issuer(_), None, Some(investor)) => {
+            ("investment_by_investor", investments_of(viewer).and_id("investor_id = ?", investor.uuid()))
+        }
+        (Viewer::Platform(_), None, None) => ("investment_by_platform", investments_of(viewer)),
+        (Viewer::Issuer(_), None, None) => ("investment_by_issuer", investments_of(viewer)),
+    };
+    List { index: Index::Named(index), condition }
 }
 
 /// The rows of `investment_count` that add up to the list's length; `None` where the filter asks for more than they know.
@@ -280,6 +296,24 @@ mod tests {
             let scanned = plan.iter().any(|step| step.contains("Seq Scan") || step.contains("SCAN investment"));
             assert!(!scanned, "{name}: {plan:?}");
             assert!(plan.iter().any(|step| step.contains("investment_by_")), "{name}: {plan:?}");
+        }
+    }
+
+    /// However many positions an investor or a wallet has, no row is looked at to count them.
+    #[test]
+    fn what_a_platforms_investor_or_wallet_holds_is_counted_in_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let reader = crate::sqlite::Database::open(folder.path()).unwrap().reader(1).unwrap();
+        let platform = Viewer::Platform(Uuid::from_u128(3).into());
+        for filter in [
+            InvestmentFilter { investor_id: Some(Uuid::from_u128(4).into()), ..InvestmentFilter::default() },
+            InvestmentFilter { wallet_id: Some(Uuid::from_u128(5).into()), ..InvestmentFilter::default() },
+        ] {
+            let List { index, condition } = filtered(platform, &filter);
+            let Index::Named(index) = index else { panic!("{filter:?} has no index") };
+            let sql = format!("SELECT count(*) FROM investment INDEXED BY {index} WHERE {}", condition.text());
+            let plan = reader.run(|snapshot| Ok(super::super::page::explain(snapshot, &sql, condition.parameters()))).unwrap();
+            assert!(plan.iter().any(|step| step.contains("COVERING INDEX")), "{filter:?}: {plan:?}");
         }
     }
 

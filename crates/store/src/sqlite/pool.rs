@@ -103,11 +103,28 @@ struct LogState {
 /// Reads how long the write-ahead log is, and how much of it waits for a checkpoint. Changes nothing.
 fn log_state(connection: &Connection) -> Result<LogState, StoreError> {
     let page: u32 = connection.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(|error| failure(&error))?;
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
-    let (pages, copied) = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], read).map_err(|error| failure(&error))?;
-    let pending = u64::try_from(pages.saturating_sub(copied)).unwrap_or(0);
+    let pages = log_pages(connection)?;
     let bytes = connection.path().map_or(0, |path| wal_bytes(Path::new(path)));
-    Ok(LogState { bytes, pending_bytes: pending.saturating_mul(page.into()) })
+    Ok(LogState { bytes, pending_bytes: pages.written.saturating_sub(pages.copied).saturating_mul(page.into()) })
+}
+
+/// Pages of the write-ahead log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct LogPages {
+    /// Since the log began anew.
+    pub(super) written: u64,
+    /// Those of them that were copied into the database.
+    pub(super) copied: u64,
+}
+
+/// Counts the pages of the log. Changes nothing and reads no page.
+pub(super) fn log_pages(connection: &Connection) -> Result<LogPages, StoreError> {
+    let mut asked = connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)").map_err(|error| failure(&error))?;
+    let counted: Result<(i64, i64), _> = asked.query_row([], |row| Ok((row.get(1)?, row.get(2)?)));
+    let (written, copied) = counted.map_err(|error| failure(&error))?;
+    // Minus one where there is no log yet.
+    let [written, copied] = [written, copied].map(|pages| u64::try_from(pages).unwrap_or(0));
+    Ok(LogPages { written, copied })
 }
 
 /// Gives every row of a query to `take`.

@@ -11,18 +11,25 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use self::checkpoint::Checkpointer;
-use super::connection::wal_bytes;
+use super::connection::{WAL_CHECKPOINT_PAGES, wal_bytes};
 use super::day_tables;
 use super::failure::failure;
+use super::pool::{LogPages, log_pages};
 use crate::Writer;
 use crate::book::{Book, Wanted};
 use crate::error::StoreError;
 use crate::record::Record;
 
-/// Commits between two copies of the write-ahead log into the database: under load some two thousand pages.
-const COMMITS_BETWEEN_CHECKPOINTS: u32 = 64;
-/// Commits between two looks at the length of the write-ahead log.
-const COMMITS_BETWEEN_LOOKS: u32 = 256;
+/// Commits between two looks at what waits in the write-ahead log.
+const COMMITS_BETWEEN_LOOKS: u32 = 8;
+/// Commits between two looks at the length of its file.
+const COMMITS_BETWEEN_MEASURES: u32 = 256;
+/// Pages that wait in the log when they are copied into the database: some milliseconds of the other thread's work.
+const PAGES_BETWEEN_CHECKPOINTS: u64 = 4_000;
+/// Pages before the log is full at which what waits is copied once more, and how many must wait for it: the writer, which
+/// copies a full log itself, shall find next to nothing left to copy and to sync.
+const PAGES_BEFORE_FULL: u64 = 1_000;
+const PAGES_WORTH_COPYING: u64 = 400;
 /// A write-ahead log of this length is a reader's fault: while one stays at an old state, nothing can be cut off.
 const WAL_BYTES_ALARMING: u64 = 256 * 1024 * 1024;
 /// From this length on nothing is written until the log has been copied into the database: a reader that never finishes
@@ -45,6 +52,14 @@ pub struct SqliteWriter {
     is_log_full: bool,
 }
 
+impl LogPages {
+    const fn is_to_be_copied(self) -> bool {
+        let waiting = self.written.saturating_sub(self.copied);
+        let is_nearly_full = self.written + PAGES_BEFORE_FULL >= WAL_CHECKPOINT_PAGES;
+        waiting >= PAGES_BETWEEN_CHECKPOINTS || (is_nearly_full && waiting >= PAGES_WORTH_COPYING)
+    }
+}
+
 impl SqliteWriter {
     /// A writer on one connection; the other is for copying the write-ahead log back.
     pub(super) fn new(connection: Connection, beside: Connection) -> Result<Self, StoreError> {
@@ -56,7 +71,7 @@ impl SqliteWriter {
     #[cfg(test)]
     pub(crate) const fn limit_log(&mut self, bytes_max: u64) {
         self.log_bytes_max = bytes_max;
-        self.commits = COMMITS_BETWEEN_LOOKS - 1;
+        self.commits = COMMITS_BETWEEN_MEASURES - 1;
     }
 
     /// The connection, for tests that look behind the writer.
@@ -105,10 +120,15 @@ impl SqliteWriter {
 
     fn look_at_log(&mut self) {
         self.commits = self.commits.wrapping_add(1);
-        if self.commits.is_multiple_of(COMMITS_BETWEEN_CHECKPOINTS) {
-            self.checkpointer.ring();
+        if self.commits.is_multiple_of(COMMITS_BETWEEN_LOOKS) {
+            match log_pages(&self.connection) {
+                Ok(log) if log.is_to_be_copied() => self.checkpointer.ring(),
+                Ok(_) => {}
+                // The writer itself copies a log that has grown long.
+                Err(error) => tracing::warn!(%error, "how much waits in the write-ahead log cannot be read"),
+            }
         }
-        if !self.commits.is_multiple_of(COMMITS_BETWEEN_LOOKS) {
+        if !self.commits.is_multiple_of(COMMITS_BETWEEN_MEASURES) {
             return;
         }
         let bytes = self.connection.path().map_or(0, |path| wal_bytes(Path::new(path)));
