@@ -17,6 +17,12 @@ pub enum Bug {
     AnswerWithoutCommit,
     /// Stored bytes are not sent again after a crash: the kill test must see it.
     NothingSentAgain,
+    /// The judge is asked about the newest block as if it were final: the simulator must see it.
+    JudgedAtInclusion,
+    /// What was signed counts as expired at once: the simulator must see it.
+    TimeOutFails,
+    /// Signed bytes are sent before they are committed: the simulator must see it.
+    SentBeforeStored,
     /// The units left are read once a batch and not counted down within it: the oversell test must see it.
     ReadThenInsert,
     /// The fencing number of a record is not compared: the lane test must see it.
@@ -43,6 +49,9 @@ impl Bug {
             Self::ForgottenAnswer => "forgotten_answer",
             Self::AnswerWithoutCommit => "answer_without_commit",
             Self::NothingSentAgain => "nothing_sent_again",
+            Self::JudgedAtInclusion => "judged_at_inclusion",
+            Self::TimeOutFails => "time_out_fails",
+            Self::SentBeforeStored => "sent_before_stored",
             Self::ReadThenInsert => "read_then_insert",
             Self::StaleFencing => "stale_fencing",
             Self::NoQueueBound => "no_queue_bound",

@@ -331,6 +331,9 @@ impl LedgerWork {
     async fn attempt(&mut self, id: LedgerTransactionId, unsigned: Unsigned) -> Result<(), LedgerFault> {
         let signed = self.sign(unsigned).await?;
         let record = RecordAttempt { ledger_transaction_id: id, raw: signed.raw.clone(), hash: signed.tx_hash.0 };
+        if crate::planted::Bug::SentBeforeStored.is_planted() {
+            self.send(&signed.raw).await;
+        }
         self.lane.record(record).await?;
         self.send(&signed.raw).await;
         Ok(())

@@ -203,7 +203,11 @@ impl LedgerWork {
         let skip = |hash: [u8; 32]| seen.and_then(|seen| seen.skipped.get(&(TxHash(hash), number))).copied();
         let holder = match open.ledger_transaction.purpose {
             Purpose::Execute { valid_until_seconds, .. } if !open.attempts.is_empty() => Some(Holder {
-                valid_until_seconds: u64::try_from(valid_until_seconds).unwrap_or(0),
+                valid_until_seconds: if crate::planted::Bug::TimeOutFails.is_planted() {
+                    0
+                } else {
+                    u64::try_from(valid_until_seconds).unwrap_or(0)
+                },
                 finalized_skip: open.attempts.iter().find_map(|attempt| skip(attempt.hash)),
             }),
             Purpose::Execute { .. } | Purpose::DeployFactory | Purpose::DeployToken(_) | Purpose::FillGap => None,
