@@ -75,7 +75,7 @@ impl LedgerWork {
             let came = AssertUnwindSafe(self.bind_batch(token, &queued)).catch_unwind().await;
             let fault = match (came, queued.as_slice()) {
                 (Ok(Ok(came)), _) => return Ok(came),
-                (Ok(Err(fault)), _) if !fault.is_contained() => return Err(fault),
+                (Ok(Err(fault)), _) if !fault.is_of_an_instruction() => return Err(fault),
                 (_, []) => return Ok(BatchCame::Nothing),
                 (Ok(Err(fault)), [..]) => fault,
                 (Err(_panic), [first, ..]) => LedgerFault::Panicked(first.product_id),

@@ -126,6 +126,34 @@ impl LedgerFault {
 }
 
 impl LedgerFault {
+    /// Whether the fault can lie in one instruction alone. What a node says of a batch cannot: the contract skips what it
+    /// cannot apply, so that a refused call or a senseless answer blames no instruction; leaving one alone for it would let
+    /// later ones overtake it.
+    pub(super) const fn is_of_an_instruction(&self) -> bool {
+        match self {
+            Self::Program(ProgramFault::Refused(_) | ProgramFault::Desk(DeskError::Failed))
+            | Self::Contract(ContractError::Pack(_) | ContractError::Cap(_))
+            | Self::Policy(_)
+            | Self::BatchTooLarge
+            | Self::Panicked(_) => true,
+            Self::Program(_)
+            | Self::Contract(_)
+            | Self::Store(_)
+            | Self::Chain(_)
+            | Self::Signer(_)
+            | Self::UnexpectedCode(_)
+            | Self::UnreadableAttempt
+            | Self::OtherNetwork(_)
+            | Self::OtherRegistrar { .. }
+            | Self::UnreadablePin
+            | Self::NotInitialised(_)
+            | Self::FeesAboveCeiling { .. }
+            | Self::LaneLost
+            | Self::DatabaseBehind { .. }
+            | Self::Cut => false,
+        }
+    }
+
     /// Whether the fault lies in what was worked on, so that other work may go on.
     pub(super) const fn is_contained(&self) -> bool {
         match self {
