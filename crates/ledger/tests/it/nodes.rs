@@ -128,7 +128,7 @@ fn l08_a_reorganisation_before_finality_is_never_shown_as_success_and_the_batch_
 }
 
 #[test]
-fn a_chain_that_takes_back_what_was_final_is_named_and_nothing_more_is_read() {
+fn l09_a_chain_that_takes_back_what_was_final_is_named_and_nothing_more_is_read() {
     let pair = pair(2);
     pair.one.mine(10).unwrap();
     let was = now(pair.chain.finalized()).unwrap();

@@ -74,7 +74,7 @@ fn moments(entropy: &mut Entropy) -> Vec<Moment> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_credits_survive_ten_kills() {
+async fn k01_k02_k13_fifty_credits_survive_ten_kills() {
     let seed: [u8; 32] = Entropy::from_machine().unwrap().bytes();
     println!("seed {}", hex::encode(seed));
     let mut entropy = Entropy::from_seed(seed);

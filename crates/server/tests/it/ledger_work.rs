@@ -28,7 +28,7 @@ async fn three(finality_blocks: u64) -> (Bench, Vec<Ordered>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_cut_off_before_signing_goes_on_with_the_reserved_nonce() {
+async fn k04_k05_a_worker_that_is_cut_off_before_signing_goes_on_with_the_reserved_nonce() {
     let (mut bench, ordered) = three(1).await;
     bench.device.leave(2);
     for _cut_off in 0..2 {
@@ -78,7 +78,7 @@ async fn y04_code_other_than_the_reviewed_is_never_signed_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_were_stored_but_never_arrived_are_sent_again_unchanged() {
+async fn k06_bytes_that_were_stored_but_never_arrived_are_sent_again_unchanged() {
     for lost in [SendFault::TimeOut, SendFault::DropSilently, SendFault::Refuse("txpool is full".to_owned())] {
         let (mut bench, ordered) = three(1).await;
         bench.chain.fake.script_sends([lost.clone()]);
@@ -94,7 +94,7 @@ async fn bytes_that_were_stored_but_never_arrived_are_sent_again_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_after_the_node_took_the_bytes_proves_nothing() {
+async fn k07_k08_an_error_after_the_node_took_the_bytes_proves_nothing() {
     let texts = ["nonce too low", "already known", "replacement transaction underpriced", "insufficient funds for gas"];
     let refusals = texts.map(|text| SendFault::AcceptThenRefuse(text.to_owned()));
     for lost in refusals.into_iter().chain([SendFault::AcceptThenTimeOut]) {
@@ -104,6 +104,7 @@ async fn an_error_after_the_node_took_the_bytes_proves_nothing() {
         for one in &ordered {
             assert_eq!(bench.credit(*one).state, CreditState::Processing, "{lost:?}");
         }
+        bench.restart_worker();
         bench.finish(&ordered).await;
         bench.expect_succeeded(&ordered);
     }
@@ -124,8 +125,26 @@ async fn what_the_pool_forgets_is_sent_again_before_and_after_the_worker_restart
     bench.expect_succeeded(&ordered);
 }
 
+/// The process dies after inclusion before it noticed, and again after finality before it recorded the verdict.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reorganisation_before_finality_ends_nothing_and_doubles_nothing() {
+async fn k10_k12_what_was_included_or_final_while_nobody_looked_is_found_and_judged_the_same() {
+    for blocks in [1, 2, 5] {
+        let (mut bench, ordered) = three(1).await;
+        bench.work.round().await.unwrap();
+        bench.restart_worker();
+        bench.mine(blocks);
+        bench.restart_worker();
+        if blocks > 1 {
+            bench.work.round().await.unwrap();
+            bench.expect_succeeded(&ordered);
+        }
+        bench.finish(&ordered).await;
+        bench.expect_succeeded(&ordered);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn k11_a_reorganisation_before_finality_ends_nothing_and_doubles_nothing() {
     for after in [AfterReorg::WaitAgain, AfterReorg::Forgotten] {
         let (mut bench, ordered) = three(4).await;
         for depth in [1, 3] {

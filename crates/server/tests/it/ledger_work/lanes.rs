@@ -74,7 +74,7 @@ async fn c11_no_record_is_made_under_a_number_that_was_taken_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn c11_a_worker_that_stands_still_past_its_lease_writes_nothing_when_it_goes_on() {
+async fn c11_k03_a_worker_that_stands_still_past_its_lease_writes_nothing_when_it_goes_on() {
     let (mut bench, ordered) = three(1).await;
     bench.work.hand_back().await;
     // It reserves a nonce, and stands still while it signs.
