@@ -61,6 +61,7 @@ fn payments_are_as_in_the_vectors() {
         let fields = ["investment_amount_minor", "agio_minor", "disagio_minor", "payment_total_minor"];
         assert_eq!(amounts.map(Money::minor), fields.map(number), "{case}");
         assert!(amounts.iter().all(|amount| amount.currency() == money) && found.accrued_interest.minor() == 0, "{case}");
+        assert_eq!(investment_amount_of(position.price, position.units), Ok(found.investment_amount), "{case}");
     }
 }
 
