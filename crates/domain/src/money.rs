@@ -349,6 +349,7 @@ mod tests {
         for (minor, code, text) in [
             (123_456, "EUR", "1234.56 EUR"),
             (5, "EUR", "0.05 EUR"),
+            (0, "EUR", "0.00 EUR"),
             (-5, "EUR", "-0.05 EUR"),
             (-12_345, "KWD", "-12.345 KWD"),
             (7, "JPY", "7 JPY"),
