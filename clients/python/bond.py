@@ -41,23 +41,13 @@ def sell(settings):
     """States the terms, opens a campaign at 9.80 with 1.5 % agio; answers its path in the Distributor API."""
     issuer = guide.issuer_api(settings)
     issuer.patch("/products/{}/".format(settings.product_id), TERMS)
-    campaign = issuer.post(
-        "/products/{}/campaigns/".format(settings.product_id),
-        expect=201,
-        json={
-            "distribution_platform_id": settings.distribution_platform_id,
-            "allocation": 10000,
-            "price_per_token": {"amount": "980", "decimals": 2, "currency": "EUR"},
-            "min_number_of_tokens": 1,
-            "max_number_of_tokens": 1000,
-            "name": "Bond",
-            "legal_persons_allowed": True,
-            "natural_persons_allowed": True,
-            "country": "DEU",
-            "rule_type": "public_offering",
-            "is_campaign_active": True,
-            "agio_percent": "1.5",
-        },
+    campaign = guide.create_campaign(
+        issuer,
+        settings,
+        name="Bond",
+        price_per_token={"amount": "980", "decimals": 2, "currency": "EUR"},
+        max_number_of_tokens=1000,
+        agio_percent="1.5",
     )
     return campaign["id"]
 

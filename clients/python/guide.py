@@ -143,8 +143,8 @@ def one_page_pdf(title):
     return (body + "xref\n0 {}\n0000000000 65535 f \n{}{}".format(count, table, trailer)).encode("ascii")
 
 
-def create_campaign(issuer, settings):
-    """The issuer creates a campaign for the distribution platform."""
+def create_campaign(issuer, settings, **changes):
+    """The issuer creates a campaign for the distribution platform, as in the guide but for the changes."""
     campaign = issuer.post(
         "/products/{}/campaigns/".format(settings.product_id),
         expect=201,
@@ -160,6 +160,7 @@ def create_campaign(issuer, settings):
             "country": "DEU",
             "rule_type": "public_offering",
             "is_campaign_active": True,
+            **changes,
         },
     )
     print("Campaign: {}".format(campaign["id"]))

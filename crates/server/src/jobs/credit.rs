@@ -12,6 +12,7 @@ use ledger::contract::{
 use ledger::judge::{AppliedKey, Evidence, NumberState, Reading, judge};
 use ledger::{Address, At};
 
+use super::fault::Reach;
 use super::watch::spoken;
 use super::{BlockTime, Call, LedgerFault, LedgerWork};
 use crate::meters::Wait;
@@ -75,7 +76,7 @@ impl LedgerWork {
             let came = AssertUnwindSafe(self.bind_batch(token, &queued)).catch_unwind().await;
             let fault = match (came, queued.as_slice()) {
                 (Ok(Ok(came)), _) => return Ok(came),
-                (Ok(Err(fault)), _) if !fault.is_of_an_instruction() => return Err(fault),
+                (Ok(Err(fault)), _) if fault.reach() != Reach::Instruction => return Err(fault),
                 (_, []) => return Ok(BatchCame::Nothing),
                 (Ok(Err(fault)), [..]) => fault,
                 (Err(_panic), [first, ..]) => LedgerFault::Panicked(first.product_id),

@@ -125,52 +125,36 @@ impl LedgerFault {
     }
 }
 
-impl LedgerFault {
-    /// Whether the fault can lie in one instruction alone. What a node says of a batch cannot: the contract skips what it
-    /// cannot apply, so that a refused call or a senseless answer blames no instruction; leaving one alone for it would let
+/// How much of the work a fault stops, from one instruction to everything on the network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reach {
+    /// It can lie in one instruction alone.
+    Instruction,
+    /// It lies in what is known or done of one product. What a node says of a batch belongs here: the contract skips what it
+    /// cannot apply, so a refused call or a senseless answer blames no instruction, and leaving one alone for it would let
     /// later ones overtake it.
-    pub(super) const fn is_of_an_instruction(&self) -> bool {
+    Product,
+    /// It concerns all products.
+    Network,
+}
+
+impl LedgerFault {
+    /// How much of the work the fault stops.
+    pub(super) const fn reach(&self) -> Reach {
         match self {
             Self::Program(ProgramFault::Refused(_) | ProgramFault::Desk(DeskError::Failed))
             | Self::Contract(ContractError::Pack(_) | ContractError::Cap(_))
             | Self::Policy(_)
             | Self::BatchTooLarge
-            | Self::Panicked(_) => true,
-            Self::Program(_)
-            | Self::Contract(_)
-            | Self::Store(_)
-            | Self::Chain(_)
-            | Self::Signer(_)
-            | Self::UnexpectedCode(_)
-            | Self::UnreadableAttempt
-            | Self::OtherNetwork(_)
-            | Self::OtherRegistrar { .. }
-            | Self::UnreadablePin
-            | Self::NotInitialised(_)
-            | Self::FeesAboveCeiling { .. }
-            | Self::LaneLost
-            | Self::DatabaseBehind { .. }
-            | Self::Cut => false,
-        }
-    }
-
-    /// Whether the fault lies in what was worked on, so that other work may go on.
-    pub(super) const fn is_contained(&self) -> bool {
-        match self {
-            Self::Program(ProgramFault::Refused(_) | ProgramFault::Desk(DeskError::Failed))
-            | Self::Contract(
-                ContractError::Pack(_)
-                | ContractError::Cap(_)
-                | ContractError::Reverted(_)
+            | Self::Panicked(_) => Reach::Instruction,
+            Self::Contract(
+                ContractError::Reverted(_)
                 | ContractError::Malformed(_)
                 | ContractError::LogsDoNotFold { .. }
                 | ContractError::Chain(ChainError::Invalid(_)),
             )
             | Self::UnexpectedCode(_)
-            | Self::Policy(_)
-            | Self::UnreadableAttempt
-            | Self::BatchTooLarge
-            | Self::Panicked(_) => true,
+            | Self::UnreadableAttempt => Reach::Product,
             Self::Program(_)
             | Self::Contract(_)
             | Self::Store(_)
@@ -183,7 +167,15 @@ impl LedgerFault {
             | Self::FeesAboveCeiling { .. }
             | Self::LaneLost
             | Self::DatabaseBehind { .. }
-            | Self::Cut => false,
+            | Self::Cut => Reach::Network,
+        }
+    }
+
+    /// Whether other work may go on.
+    pub(super) const fn is_contained(&self) -> bool {
+        match self.reach() {
+            Reach::Instruction | Reach::Product => true,
+            Reach::Network => false,
         }
     }
 }
