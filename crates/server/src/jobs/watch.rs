@@ -231,11 +231,12 @@ pub(super) fn spoken(id: InstructionId, verdict: judge::Verdict, meters: &Ledger
         }
         judge::Verdict::Failed(reason) => {
             meters.failed.increment(1);
-            let why = match reason {
-                FailReason::Refused(skip) | FailReason::Skipped(skip) => failure(skip),
-                FailReason::Expired => CreditFailure::Expired,
+            let recorded = match reason {
+                FailReason::Refused(skip) => Verdict::Refused(failure(skip)),
+                FailReason::Skipped(skip) => Verdict::Failed(failure(skip)),
+                FailReason::Expired => Verdict::Failed(CreditFailure::Expired),
             };
-            Some((id, Verdict::Failed(why)))
+            Some((id, recorded))
         }
         judge::Verdict::Incident { key, place } => {
             meters.incidents.increment(1);

@@ -143,6 +143,8 @@ pub enum Verdict {
     },
     /// It can never change the ledger any more.
     Failed(CreditFailure),
+    /// The ledger would skip it, and nothing was signed for it: that ends it only while it still waits in the queue.
+    Refused(CreditFailure),
 }
 
 /// Records verdicts: credit, investment and instruction in one commit, so that they can never part.
@@ -169,10 +171,12 @@ impl Operation for SettleCredits {
 
 fn settle(id: InstructionId, verdict: Verdict, book: &mut Book, cx: &mut Context<'_>) -> Result<(), Refused> {
     let mut instruction = *book.instructions.get(&id).ok_or(Inconsistent("instruction"))?;
-    match instruction.state {
-        InstructionState::Queued | InstructionState::Bound(_) => {}
-        // Judged before: a verdict is said once.
-        InstructionState::Judged => return Ok(()),
+    match (instruction.state, verdict) {
+        (InstructionState::Queued, Verdict::Succeeded { .. } | Verdict::Failed(_) | Verdict::Refused(_))
+        | (InstructionState::Bound(_), Verdict::Succeeded { .. } | Verdict::Failed(_)) => {}
+        // A verdict is said once. What another worker bound meanwhile may take effect, whatever was foreseen before.
+        (InstructionState::Judged, Verdict::Succeeded { .. } | Verdict::Failed(_) | Verdict::Refused(_))
+        | (InstructionState::Bound(_), Verdict::Refused(_)) => return Ok(()),
     }
     let mut credit = *book.credits.get(&instruction.credit_id).ok_or(Inconsistent("instruction.credit_id"))?;
     let investment = book.investments.get(&credit.investment_id).ok_or(Inconsistent("credit.investment_id"))?;
@@ -181,7 +185,7 @@ fn settle(id: InstructionId, verdict: Verdict, book: &mut Book, cx: &mut Context
             credit.state = CreditState::Succeeded { transaction_hash, block_number, finished_at: cx.now };
             investment.delivered(cx.now)?
         }
-        Verdict::Failed(failure) => {
+        Verdict::Failed(failure) | Verdict::Refused(failure) => {
             credit.state = CreditState::Failed { failure, finished_at: cx.now };
             investment.credit_failed(cx.now)
         }

@@ -73,6 +73,33 @@ async fn c11_no_record_is_made_under_a_number_that_was_taken_over() {
     assert!(matches!(record(&bench, new, attempt).await, Recorded::Made(_)));
 }
 
+/// The lane keeps two workers from it, but no promise may rest on the lane alone: who simulated a batch before another bound
+/// and signed it has nothing to say of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_before_signing_ends_nothing_that_was_bound_meanwhile() {
+    let (bench, ordered) = three(1).await;
+    let ticket = take(&bench, 7).await.ticket();
+    let queued = bench.office.archive.queued_instructions(bench.product_id(), 100).unwrap();
+    let signer = EvmAddress::new(bench.device.address().0);
+    let bind =
+        |instruction_ids| BindInstructions { signer, product_id: bench.product_id(), valid_until_seconds: 1, instruction_ids };
+    let Recorded::Made(Some(bound)) = record(&bench, ticket, bind(vec![queued[0].id, queued[1].id])).await else {
+        panic!("the holder records")
+    };
+    assert_eq!(bound.instructions.len(), 2);
+    let refused = |of: &[domain::instruction::Instruction]| {
+        let verdicts = of.iter().map(|one| (one.id, Verdict::Refused(CreditFailure::AccountBlocked))).collect();
+        SettleCredits { verdicts }
+    };
+    let before = rows(&bench, &ordered);
+    assert_eq!(record(&bench, ticket, refused(&queued[..2])).await, Recorded::Made(()));
+    assert_eq!(rows(&bench, &ordered), before, "what is bound goes on");
+    assert_eq!(record(&bench, ticket, refused(&queued)).await, Recorded::Made(()));
+    let states: Vec<_> = ordered.iter().map(|one| bench.credit(*one).state).collect();
+    let ended = states.iter().filter(|state| matches!(state, CreditState::Failed { failure: CreditFailure::AccountBlocked, .. }));
+    assert_eq!((ended.count(), states.iter().filter(|state| **state == CreditState::Processing).count()), (1, 2));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn c11_k03_a_worker_that_stands_still_past_its_lease_writes_nothing_when_it_goes_on() {
     let (mut bench, ordered) = three(1).await;
