@@ -63,30 +63,34 @@ impl Connections {
         let Some(connection) = borrowed.connection.as_mut() else {
             return Err(StoreError::Busy);
         };
-        if let Some(reading_max) = self.pool.reading_max {
+        let reading = Reading::begin(connection, self.pool.reading_max)?;
+        read(reading.0)
+    }
+}
+
+/// A database transaction that reads, perhaps for so long at most. Its two statements are compiled once for each connection,
+/// not for each read.
+struct Reading<'c>(&'c mut Connection);
+
+impl<'c> Reading<'c> {
+    fn begin(connection: &'c mut Connection, reading_max: Option<Duration>) -> Result<Self, StoreError> {
+        connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(|error| failure(&error))?;
+        let reading = Self(connection);
+        if let Some(reading_max) = reading_max {
             let began = Instant::now();
             let is_over = move || began.elapsed() >= reading_max;
-            connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over)).map_err(|error| failure(&error))?;
+            reading.0.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over)).map_err(|error| failure(&error))?;
         }
-        let _transaction = Transaction::begin(connection)?;
-        read(connection)
+        Ok(reading)
     }
 }
 
-/// A database transaction that reads. Its two statements are compiled once for each connection, not for each read.
-struct Transaction<'c>(&'c Connection);
-
-impl<'c> Transaction<'c> {
-    fn begin(connection: &'c Connection) -> Result<Self, StoreError> {
-        connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).map_err(|error| failure(&error))?;
-        Ok(Self(connection))
-    }
-}
-
-impl Drop for Transaction<'_> {
+impl Drop for Reading<'_> {
     fn drop(&mut self) {
+        // The limit is this reading's: neither its end nor what comes after it may be broken off.
+        let unlimited = self.0.progress_handler(0, None::<fn() -> bool>);
         // There is nothing to commit.
-        let ended = self.0.prepare_cached("ROLLBACK").and_then(|mut rollback| rollback.execute([]));
+        let ended = unlimited.and_then(|()| self.0.prepare_cached("ROLLBACK")?.execute([]));
         if let Err(error) = ended {
             tracing::error!(%error, "a reader's database transaction could not be ended");
         }

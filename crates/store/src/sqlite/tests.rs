@@ -74,6 +74,17 @@ fn b11_a_reading_that_takes_too_long_is_broken_off_and_the_next_one_goes_on() {
     }
 }
 
+/// An engine counts a statement's steps over all its runs, so a limit that outlived its reading would strike anywhere.
+#[test]
+fn b11_the_limit_of_a_reading_ends_with_it() {
+    let store = with_market();
+    let hurried = database(&store).reader_within(1, Some(Duration::ZERO)).unwrap();
+    for _reading in 0..10_000 {
+        hurried.run(|_| Ok(())).unwrap();
+        hurried.state().unwrap();
+    }
+}
+
 #[test]
 fn b13_a_second_process_is_refused() {
     let folder = tempfile::tempdir().unwrap();
