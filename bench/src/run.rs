@@ -129,7 +129,7 @@ impl RunArgs {
         let steps = |name| match name {
             PartName::Embedded => engine::STEPS + 2,
             PartName::Postgres => engine::STEPS + engine::TWO_SERVERS_STEPS + 3,
-            PartName::EmbeddedSize | PartName::PostgresSize => 2 * sized::STEPS + 1,
+            PartName::EmbeddedSize | PartName::PostgresSize => 2 * sized::STEPS + 2,
         };
         PartName::ALL.into_iter().filter(|&name| self.wants(name)).map(steps).sum()
     }
@@ -240,6 +240,8 @@ impl Run {
         let few = at_size(&bench, opened.place.clone(), &few_manifest, &mut checks).await?;
         checks.push(correctness::verify(&self.scrip, &opened.place).await?);
         opened.close().await?;
+        self.progress.step(&format!("{name}: the files of the register with many investments are read once"));
+        tokio::task::block_in_place(|| large.read_once())?;
         let opened = large.open(self.args.postgres_programs.clone()).await?;
         if let Some(cluster) = &opened.cluster {
             self.fill_log(cluster).await?;

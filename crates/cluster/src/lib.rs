@@ -75,8 +75,8 @@ impl Cluster {
     /// See [`ClusterFault`].
     pub fn start(durability: Durability) -> Result<Self, ClusterFault> {
         let folder = temporary_folder()?;
-        let data = folder.join("data");
-        Self::start_at(folder, &data, durability)
+        let (data, log) = (folder.join("data"), folder.join("wal"));
+        Self::start_at(folder, &data, &log, durability)
     }
 
     /// The same with the tables on a disk of its own, an empty folder; the log of writes stays elsewhere.
@@ -85,15 +85,32 @@ impl Cluster {
     /// See [`ClusterFault`].
     pub fn start_on(disk: &Path, durability: Durability) -> Result<Self, ClusterFault> {
         own(disk)?;
-        Self::start_at(temporary_folder()?, &disk.join("data"), durability)
+        let folder = temporary_folder()?;
+        let log = folder.join("wal");
+        Self::start_at(folder, &disk.join("data"), &log, durability)
     }
 
-    fn start_at(folder: PathBuf, data: &Path, durability: Durability) -> Result<Self, ClusterFault> {
+    /// The same with the log of writes on a disk of its own, an empty folder, in pieces of one mebibyte; the tables stay
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// See [`ClusterFault`].
+    pub fn start_with_log_on(disk: &Path, durability: Durability) -> Result<Self, ClusterFault> {
+        own(disk)?;
+        let folder = temporary_folder()?;
+        let data = folder.join("data");
+        Self::start_at(folder, &data, &disk.join("wal"), durability)
+    }
+
+    fn start_at(folder: PathBuf, data: &Path, log: &Path, durability: Durability) -> Result<Self, ClusterFault> {
         let binaries = newest_binaries()?;
         let user = unprivileged_user()?;
         let mut initdb = as_user(&binaries.join("initdb"), user);
         initdb.args(["--username", USER, "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--pgdata"]);
-        initdb.arg(data).arg("--waldir").arg(folder.join("wal"));
+        initdb.arg(data).arg("--waldir").arg(log);
+        if !log.starts_with(&folder) {
+            initdb.arg("--wal-segsize=1");
+        }
         run("initdb", &mut initdb)?;
         Self::launch(binaries, folder, data, durability)
     }

@@ -166,6 +166,9 @@ struct ServeArgs {
     lease_ms: u64,
     #[command(flatten)]
     networks: NetworkArgs,
+    /// Serves a database that may lose what it acknowledged, because its server has fsync or `full_page_writes` switched off.
+    #[arg(long, env = "SCRIP_ACCEPT_UNSYNCED_DATABASE")]
+    accept_unsynced_database: bool,
     /// Refuses a database whose schema is older than the program, where `scrip migrate` is a step of its own.
     #[arg(long, env = "SCRIP_NO_MIGRATE")]
     no_migrate: bool,
@@ -265,6 +268,7 @@ impl ServeArgs {
             data: self.data.data.clone(),
             database: self.data.database.clone(),
             documents: self.documents.documents.clone(),
+            is_unsynced_database_accepted: self.accept_unsynced_database,
             upkeep: if self.no_migrate { Upkeep::Refuse } else { Upkeep::Migrate },
             has_ledger: !self.no_ledger,
             listen: self.listen,

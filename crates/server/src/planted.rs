@@ -37,6 +37,8 @@ pub enum Bug {
     BlindRerun,
     /// The units that a dry run would take are taken: the test of dry runs must see it.
     DryRunTakesUnits,
+    /// A backup's blocks are those of the moment in which they are copied, not of its rows: the drill under load must see it.
+    BackupOfTwoMoments,
 }
 
 impl Bug {
@@ -59,6 +61,7 @@ impl Bug {
             Self::KeyOutsideCommit => "key_outside_commit",
             Self::BlindRerun => "blind_rerun",
             Self::DryRunTakesUnits => "dry_run_takes_units",
+            Self::BackupOfTwoMoments => "backup_of_two_moments",
         }
     }
 

@@ -74,6 +74,11 @@ pub enum StartFault {
     /// The database does not say which uploads were completed.
     #[error("the documents' folder: {0}")]
     Documents(ProgramFault),
+    /// The database's server was told not to wait for its disk.
+    #[error(
+        "the database's server runs with {0} switched off and may lose what was acknowledged: switch it on, or say --accept-unsynced-database"
+    )]
+    UnsyncedDatabase(String),
     /// Sealed settings cannot be read: the data folder belongs to another key.
     #[error("the data folder was written with another key")]
     OtherKey,
@@ -227,6 +232,7 @@ impl Running {
         let lock = ProcessLock::take(data).map_err(|error| {
             if matches!(error, StoreError::Busy) { StartFault::InUse(data.to_owned()) } else { StartFault::Store(error) }
         })?;
+        settings::require_synced(settings)?;
         let (database, queue_commands_max) = (settings.database.as_deref(), settings.queue_commands_max);
         let office = Office::open_with(data, database, settings.upkeep, queue_commands_max)?;
         let listener = bind(settings.listen).await?;

@@ -29,6 +29,20 @@ pub enum Database {
     Postgres(postgres::Database),
 }
 
+impl Place {
+    /// The settings of the engine there by which an acknowledged commit may be lost; empty where there are none. The
+    /// embedded engine has none: it is opened with what it needs.
+    ///
+    /// # Errors
+    /// The engine cannot be reached.
+    pub fn unsynced_settings(&self) -> Result<Vec<String>, StoreError> {
+        match self {
+            Self::Folder(_) => Ok(Vec::new()),
+            Self::Server(url) => postgres::Database::unsynced_settings(url),
+        }
+    }
+}
+
 impl Database {
     /// Opens a database; an embedded one is made where it is new. Brings its schema up to date.
     ///

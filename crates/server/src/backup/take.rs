@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::documents::DocumentFolder;
 use crate::entropy::Entropy;
 use crate::keyring::{KeyUse, Keyring};
+use crate::planted::Bug;
 use crate::program::{documents_path, place};
 
 /// What is to be backed up, and where to.
@@ -115,7 +116,8 @@ fn write_blocks(data: &Path, keyring: &Keyring, dumped: &Dumped, parts: &mut Par
     }
     let registrar = LocalSigner::new(keyring.derive(KeyUse::EmbeddedLedger))?.address();
     let reserved = dumped.signers.iter().find(|(address, _)| *address == registrar.0);
-    let nonce_end = reserved.map_or(0, |(_, next_nonce)| *next_nonce);
+    let nonce_end =
+        if Bug::BackupOfTwoMoments.is_planted() { u64::MAX } else { reserved.map_or(0, |(_, next_nonce)| *next_nonce) };
     parts.open(BLOCKS_PART).map_err(at(&folder))?;
     let blocks = copy_blocks(&folder, registrar, nonce_end, parts)?;
     parts.close().map_err(at(&folder))?;

@@ -23,6 +23,8 @@ pub struct Settings {
     pub database: Option<String>,
     /// Where documents' bytes lie; `None` for a folder in the data folder. Servers that share a database share it too.
     pub documents: Option<PathBuf>,
+    /// Whether a database that may lose what it acknowledged is served all the same.
+    pub is_unsynced_database_accepted: bool,
     /// What to do where the database's schema is older than the program.
     pub upkeep: Upkeep,
     /// Whether this program holds the embedded ledger and does its work. Of the servers that share a database one does;
@@ -61,6 +63,7 @@ impl Default for Settings {
             data: PathBuf::from("scrip-data"),
             database: None,
             documents: None,
+            is_unsynced_database_accepted: false,
             upkeep: Upkeep::Migrate,
             has_ledger: true,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
@@ -111,6 +114,21 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// Refuses to serve a database that answers a commit before its bytes are safe. A sandbox, which promises nothing to
+/// anybody, is told of it only.
+pub(super) fn require_synced(settings: &Settings) -> Result<(), StartFault> {
+    let unsynced = place(&settings.data, settings.database.as_deref()).unsynced_settings()?;
+    if unsynced.is_empty() {
+        return Ok(());
+    }
+    let switched_off = unsynced.join(" and ");
+    if settings.doors == Doors::Production && !settings.is_unsynced_database_accepted {
+        return Err(StartFault::UnsyncedDatabase(switched_off));
+    }
+    tracing::warn!(%switched_off, "the database may lose what was acknowledged: its server does not wait for the disk");
+    Ok(())
 }
 
 /// Where documents' bytes lie: in a folder of their own where one is named, else in the data folder.

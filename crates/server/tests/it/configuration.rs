@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use clap::{Command, CommandFactory};
+use cluster::{Cluster, Durability};
 use server::command::CommandLine;
 
 use crate::process::{self, Process, expect_failure, scrip};
@@ -149,6 +150,39 @@ async fn o14_a_root_key_that_is_missing_or_open_to_others_does_not_start() {
     let process = Process::start(folder.path(), &[]).await;
     process.terminate();
     assert!(process.ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o14_a_database_that_does_not_wait_for_its_disk_is_not_served_unless_it_is_accepted() {
+    const ACCEPTED: &str = "SCRIP_ACCEPT_UNSYNCED_DATABASE";
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let cluster = Cluster::start(Durability::Unsynced).unwrap();
+    let url = cluster.create_database("unsynced", None).unwrap();
+    let options = ["--database", url.as_str()];
+    let reason = "the database's server runs with fsync and full_page_writes switched off";
+    expect_failure(&serve(&data, &options, &[(ACCEPTED, "false")]), reason);
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(cluster.execute("unsynced", tables).unwrap().trim(), "0", "the database was touched");
+    // A sandbox is told of it only; what it settled is served where the operator says so.
+    let sandbox = Process::start(folder.path(), &options).await;
+    let settled = sandbox.handout.clone();
+    sandbox.terminate();
+    assert!(sandbox.ended().await.success());
+    let log = std::fs::read_to_string(process::log_path(folder.path())).unwrap();
+    assert!(log.contains("its server does not wait for the disk"), "{log}");
+    let accepted = Process::serve(folder.path(), &settled, &[&options[..], &["--accept-unsynced-database"]].concat()).await;
+    accepted.terminate();
+    assert!(accepted.ended().await.success());
+    // One of the two is enough.
+    let synced = Cluster::start(Durability::Synced).unwrap();
+    let url = synced.create_database("synced", None).unwrap();
+    synced.execute("postgres", "ALTER SYSTEM SET full_page_writes = off").unwrap();
+    synced.execute("postgres", "SELECT pg_reload_conf()").unwrap();
+    let is_off = || synced.execute("postgres", "SHOW full_page_writes").unwrap().trim() == "off";
+    assert!((0..1_000).any(|_look| is_off()), "the server does not take its settings up");
+    let torn = serve(&folder.path().join("other"), &["--database", &url], &[(ACCEPTED, "false")]);
+    expect_failure(&torn, "the database's server runs with full_page_writes switched off");
 }
 
 #[test]

@@ -83,6 +83,21 @@ impl Database {
         Ok(database)
     }
 
+    /// The settings by which the server answers a commit before its bytes are safe, or can be left with torn pages by a
+    /// crash; empty where what is acknowledged is durable. (`synchronous_commit` is not asked: every writer switches it on.)
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub fn unsynced_settings(url: &str) -> Result<Vec<String>, StoreError> {
+        let database = Self::reach(url)?;
+        let connection = database.connect_for_migration()?;
+        let asked = "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off' ORDER BY name";
+        database.runtime.wait(async move {
+            let rows = connection.query(asked, &[]).await.map_err(|error| of_table("pg_settings", &error))?;
+            rows.iter().map(|row| row.try_get(0).map_err(|error| of_table("pg_settings", &error))).collect()
+        })
+    }
+
     /// A database whatever its schema is.
     pub(super) fn reach(url: &str) -> Result<Self, StoreError> {
         let mut config: Config = url.parse().map_err(|error| StoreError::Engine(format!("the database's URL: {error}")))?;
