@@ -109,6 +109,7 @@ async fn production_has_no_such_door() {
     let settings = server::program::Settings {
         data: folder.path().join("data"),
         database: crate::world::database_of(folder.path()),
+        is_unsynced_database_accepted: true,
         listen: std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0)),
         ..server::program::Settings::default()
     };

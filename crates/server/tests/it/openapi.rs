@@ -40,6 +40,7 @@ async fn a18_the_served_file_is_the_committed_one_without_the_sandbox_in_product
                 let settings = server::program::Settings {
                     data: folder.path().join("data"),
                     database: crate::world::database_of(folder.path()),
+                    is_unsynced_database_accepted: true,
                     listen: ([127, 0, 0, 1], 0).into(),
                     ..server::program::Settings::default()
                 };
