@@ -84,8 +84,10 @@ pub struct Campaign {
     pub terms: CampaignTerms,
     /// Units of investments that have not ended.
     pub used: Units,
-    /// Investments created so far; the next one's sequence is one more.
+    /// Investments created so far.
     pub investments_created: u64,
+    /// Sequences that were passed over after restores: the next investment's sequence is one more than both together.
+    pub numbers_skipped: u64,
     /// Whether investments can be created.
     pub is_active: bool,
     /// When it was created.
@@ -160,7 +162,39 @@ impl Campaign {
         let used = self.used.checked_add(units).filter(|used| *used <= self.terms.allocation);
         self.used = used.ok_or(Inconsistent("campaign.used"))?;
         self.investments_created = self.investments_created.checked_add(1).ok_or(Inconsistent("campaign.investments_created"))?;
-        Ok(self.investments_created)
+        self.investments_created.checked_add(self.numbers_skipped).ok_or(Inconsistent("campaign.numbers_skipped"))
+    }
+
+    /// The sequence that was given last, or passed over.
+    #[must_use]
+    pub const fn newest_sequence(&self) -> u64 {
+        self.investments_created.saturating_add(self.numbers_skipped)
+    }
+
+    /// Passes sequences over, so that the next one is greater than this. Says whether anything changed.
+    pub const fn skip_numbers_to(&mut self, sequence: u64) -> bool {
+        let missing = sequence.saturating_sub(self.newest_sequence());
+        self.numbers_skipped = self.numbers_skipped.saturating_add(missing);
+        missing > 0
+    }
+
+    /// Takes back in an investment that a restore had lost, with the number that it has on the ledger. No later investment
+    /// is given that number.
+    ///
+    /// # Errors
+    /// The units went to others meanwhile.
+    pub fn take_back(&mut self, product: &mut Product, units: Units, sequence: u64) -> Result<(), Refusal> {
+        let available = self.terms.allocation.saturating_sub(self.used);
+        if units > available {
+            return Err(Refusal::AllocationExhausted { requested: units, available });
+        }
+        if !self.is_active {
+            product.reserve(units)?;
+        }
+        self.used = self.used.checked_add(units).unwrap_or(self.terms.allocation);
+        self.investments_created = self.investments_created.saturating_add(1);
+        self.skip_numbers_to(sequence);
+        Ok(())
     }
 
     /// Gives back the units of an ended investment: to the campaign, or to the product where the campaign is inactive.

@@ -23,6 +23,12 @@ impl InstructionNumber {
         in_range.then(|| Self((u64::from(campaign_index) << SEQUENCE_BITS) | sequence))
     }
 
+    /// The campaign's index and the sequence in the campaign.
+    #[must_use]
+    pub const fn parts(self) -> (u64, u64) {
+        (self.0 >> SEQUENCE_BITS, self.0 & ((1 << SEQUENCE_BITS) - 1))
+    }
+
     /// A number read back from storage or the ledger.
     #[must_use]
     pub const fn new(number: u64) -> Self {

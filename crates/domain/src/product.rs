@@ -150,8 +150,10 @@ pub struct Product {
     pub terms: ProductTerms,
     /// Units its campaigns hold.
     pub reserved: Units,
-    /// Campaigns created so far; the next one's index is one more.
+    /// Campaigns created so far.
     pub campaigns_created: u32,
+    /// Indexes that were passed over after restores: the next campaign's index is one more than both together.
+    pub campaign_indexes_skipped: u32,
     /// Its token contract.
     pub token: Token,
     /// Which statement of interest and nominal value holds, from 1. Investments remember it.
@@ -163,6 +165,19 @@ pub struct Product {
 }
 
 impl Product {
+    /// The index that was given to a campaign last, or passed over.
+    #[must_use]
+    pub const fn newest_campaign_index(&self) -> u32 {
+        self.campaigns_created.saturating_add(self.campaign_indexes_skipped)
+    }
+
+    /// Passes indexes over, so that the next campaign's is greater than this. Says whether anything changed.
+    pub const fn skip_campaign_indexes_to(&mut self, index: u32) -> bool {
+        let missing = index.saturating_sub(self.newest_campaign_index());
+        self.campaign_indexes_skipped = self.campaign_indexes_skipped.saturating_add(missing);
+        missing > 0
+    }
+
     /// Takes units for a campaign.
     ///
     /// # Errors

@@ -131,6 +131,7 @@ impl Journaled for Product {
         if !terms.network.is_embedded() {
             state.text(terms.network.as_str());
         }
+        skipped(&mut state, u64::from(self.campaign_indexes_skipped));
         state
     }
 }
@@ -148,6 +149,13 @@ impl Journaled for Listing {
         let mut state = Canonical::new();
         state.bytes(&self.product_id.bytes()).bytes(&self.platform_id.bytes()).instant(Some(self.created_at));
         state
+    }
+}
+
+/// Numbers that were passed over after a restore. Where there never was one, entries stay what they are.
+fn skipped(state: &mut Canonical, numbers: u64) {
+    if numbers != 0 {
+        state.text("skipped").number(numbers);
     }
 }
 
@@ -182,6 +190,7 @@ impl Journaled for Campaign {
             .text(terms.rule.code());
         money(&mut state, terms.rule.minimum());
         state.text(&terms.agio_percent.to_string()).flag(self.is_active).instant(Some(self.created_at));
+        skipped(&mut state, self.numbers_skipped);
         state
     }
 }

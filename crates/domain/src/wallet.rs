@@ -33,6 +33,12 @@ impl EvmAddress {
         Self(bytes)
     }
 
+    /// The bytes, borrowed.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 20] {
+        &self.0
+    }
+
     /// The bytes.
     #[must_use]
     pub const fn bytes(self) -> [u8; 20] {

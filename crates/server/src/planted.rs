@@ -39,6 +39,8 @@ pub enum Bug {
     DryRunTakesUnits,
     /// A backup's blocks are those of the moment in which they are copied, not of its rows: the drill under load must see it.
     BackupOfTwoMoments,
+    /// What a restore forgot counts as impossible at once: the restore of an older database must see it.
+    NoQuarantine,
 }
 
 impl Bug {
@@ -62,6 +64,7 @@ impl Bug {
             Self::BlindRerun => "blind_rerun",
             Self::DryRunTakesUnits => "dry_run_takes_units",
             Self::BackupOfTwoMoments => "backup_of_two_moments",
+            Self::NoQuarantine => "no_quarantine",
         }
     }
 

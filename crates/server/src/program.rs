@@ -1,5 +1,6 @@
 //! The program as a whole: what is opened, in which order, and how it stops.
 
+pub mod history;
 mod ledgers;
 mod settings;
 
@@ -85,6 +86,12 @@ pub enum StartFault {
     /// The database lies behind what this instance has committed: an older copy, or a standby that missed commits.
     #[error(transparent)]
     WentBack(#[from] WentBack),
+    /// What was remembered of restarts cannot be read.
+    #[error("what was remembered of restarts of the history cannot be read")]
+    UnreadableHistory,
+    /// A restart of the history could not be recorded.
+    #[error("a restart of the history: {0}")]
+    Restart(ProgramFault),
     /// The token contract does not appear on the ledger.
     #[error("the token contract does not appear on the ledger")]
     NoToken,
@@ -131,20 +138,28 @@ pub struct Office {
     pub standing: Standing,
     /// What the program counts and measures.
     pub meters: Arc<Meters>,
+    /// Where the database lies behind what this instance has committed.
+    pub went_back: Option<WentBack>,
     desk_thread: DeskThread,
 }
 
 impl Office {
     /// Opens a data folder, making it where it is new, and its database: the embedded one, or that of a URL. Brings the
-    /// database's schema up to date.
+    /// database's schema up to date. A database that lies behind what this instance has committed is refused: only a server
+    /// knows how to go on from it.
     ///
     /// # Errors
     /// See [`StartFault`].
     pub fn open(data: &Path, database: Option<&str>) -> Result<Self, StartFault> {
-        Self::open_with(data, database, Upkeep::Migrate, QUEUE_COMMANDS_MAX)
+        let office = Self::open_with(data, database, Upkeep::Migrate, QUEUE_COMMANDS_MAX)?;
+        match office.went_back {
+            Some(went_back) => Err(StartFault::WentBack(went_back)),
+            None => Ok(office),
+        }
     }
 
-    /// The same, with a schema that is brought up to date, or refused, and another limit of what may wait for the desk.
+    /// The same, with a schema that is brought up to date, or refused, and another limit of what may wait for the desk;
+    /// whether the database lies behind is told, and not refused.
     ///
     /// # Errors
     /// See [`StartFault`].
@@ -175,15 +190,16 @@ impl Office {
         };
         // Asked before anything is written: entries made with another key could never be checked.
         read_inhabitants(&archive, &keyring)?;
-        if let Ok(kept) = head::read(&head::default_path(data), &keyring) {
-            fence::holds(&archive, kept)??;
-        }
+        let went_back = match head::read(&head::default_path(data), &keyring) {
+            Ok(kept) => fence::holds(&archive, kept)?.err(),
+            Err(_missing) => None,
+        };
         let clock = Clock::ahead_by(read_clock(&archive)?);
         let meters = Arc::new(Meters::new());
         let fittings = DeskFittings { meters: meters.desk.clone(), queue_commands_max };
         let opened = Desk::open(database.writer()?, keyring.clone(), entropy, fittings);
         let (desk, desk_thread) = opened.map_err(at("the desk"))?;
-        Ok(Self { keyring, archive, clock, desk, standing: Standing::default(), meters, desk_thread })
+        Ok(Self { keyring, archive, clock, desk, standing: Standing::default(), meters, went_back, desk_thread })
     }
 
     /// Waits until the desk has answered everything, keeps the head, and closes.
@@ -235,6 +251,7 @@ impl Running {
         settings::require_synced(settings)?;
         let (database, queue_commands_max) = (settings.database.as_deref(), settings.queue_commands_max);
         let office = Office::open_with(data, database, settings.upkeep, queue_commands_max)?;
+        history::settle(&office, data).await?;
         let listener = bind(settings.listen).await?;
         let address = listener.local_addr().map_err(|error| StartFault::Io("the listener".into(), error))?;
         let (stop, stopped) = watch::channel(false);

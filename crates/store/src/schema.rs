@@ -59,6 +59,12 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("sqlite/migrations/0007_investments_by_wallet.sql"),
         postgres: include_str!("postgres/migrations/0007_investments_by_wallet.sql"),
     },
+    // Older programs would give numbers again that a lost history may have used on a ledger.
+    Migration {
+        compatible_from: 8,
+        sqlite: include_str!("sqlite/migrations/0008_numbers_after_a_restore.sql"),
+        postgres: include_str!("postgres/migrations/0008_numbers_after_a_restore.sql"),
+    },
 ];
 
 /// What to do where the schema is older than the program.

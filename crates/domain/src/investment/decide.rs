@@ -350,7 +350,7 @@ impl Investment {
     }
 }
 
-fn amounts(
+pub(super) fn amounts(
     campaign: &Campaign,
     product: &Product,
     units: Units,

@@ -1,10 +1,12 @@
 //! The investment: one purchase position, as facts.
 
+mod adopt;
 mod decide;
 mod matrix;
 mod payment;
 mod status;
 
+pub use adopt::{Issue, Unadoptable};
 pub use decide::{Order, Statement};
 pub use matrix::{STATES_DOCUMENT_TITLE, states_document};
 pub use payment::PaymentFault;

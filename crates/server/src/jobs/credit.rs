@@ -143,7 +143,7 @@ impl LedgerWork {
             reading: Reading::Finalized { block, number },
             holders: Vec::new(),
             preflight_refusal: Some(reason),
-            quarantine_until_seconds: None,
+            quarantine_until_seconds: self.quarantined_until_seconds(),
         };
         Ok(spoken(instruction.id, judge(&evidence), &self.meters))
     }

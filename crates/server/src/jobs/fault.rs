@@ -58,6 +58,9 @@ pub enum LedgerFault {
     /// What was remembered of the network cannot be read.
     #[error("the network's pin in the database cannot be read")]
     UnreadablePin,
+    /// What was remembered of a restart or a quarantine cannot be read.
+    #[error("{0} cannot be read")]
+    UnreadableRecovery(&'static str),
     /// The network has no factory yet.
     #[error("network {0} has no factory yet: `scrip ledger init --network {0}` deploys it")]
     NotInitialised(NetworkName),
@@ -72,16 +75,6 @@ pub enum LedgerFault {
     /// Another process took the signer's lane over. Nothing was written.
     #[error("another process took the lane over")]
     LaneLost,
-    /// The ledger has used nonces that the database does not know.
-    #[error(
-        "the ledger has used {used} nonces of the registrar, the database knows {reserved}: it is older than the ledger, nothing is signed"
-    )]
-    DatabaseBehind {
-        /// On the ledger.
-        used: u64,
-        /// In the database.
-        reserved: u64,
-    },
     /// The background thread that reads the database ended.
     #[error("a read was cut off")]
     Cut,
@@ -105,8 +98,8 @@ impl LedgerFault {
             | Self::OtherNetwork(_)
             | Self::OtherRegistrar { .. }
             | Self::UnreadablePin
+            | Self::UnreadableRecovery(_)
             | Self::NotInitialised(_)
-            | Self::DatabaseBehind { .. }
             | Self::Chain(ChainError::ForeignChain { .. } | ChainError::FinalityBroken { .. })
             | Self::Contract(ContractError::Chain(ChainError::ForeignChain { .. } | ChainError::FinalityBroken { .. })) => true,
             Self::Store(_)
@@ -163,10 +156,10 @@ impl LedgerFault {
             | Self::OtherNetwork(_)
             | Self::OtherRegistrar { .. }
             | Self::UnreadablePin
+            | Self::UnreadableRecovery(_)
             | Self::NotInitialised(_)
             | Self::FeesAboveCeiling { .. }
             | Self::LaneLost
-            | Self::DatabaseBehind { .. }
             | Self::Cut => Reach::Network,
         }
     }

@@ -100,6 +100,9 @@ impl LedgerWork {
         let open = live.into_iter().map(|open| (open.ledger_transaction, open));
         let mut open = open.filter(|(slot, _)| slot.signer == own && slot.purpose == Purpose::DeployFactory);
         let Some((slot, open)) = open.next() else {
+            // No token was issued from: there is nothing to take over but the nonces.
+            let used = self.chain.nonce(self.signer.address(), At::Head).await?;
+            self.advance_nonce(used).await?;
             let slot = self.reserve(Purpose::DeployFactory).await?;
             self.sign_store_send(&slot, factory_call()).await?;
             return Ok(None);

@@ -59,6 +59,14 @@ pub fn write(path: &Path, keyring: &Keyring, head: Head) -> io::Result<()> {
     if read(path, keyring).is_ok_and(|kept| kept.sequence >= head.sequence) {
         return Ok(());
     }
+    replace(path, keyring, head)
+}
+
+/// Writes a signed head whatever is kept: the history restarted from there.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn replace(path: &Path, keyring: &Keyring, head: Head) -> io::Result<()> {
     let text = format!("{} {} {}\n", head.sequence, hex::encode(head.hash), hex::encode(signature(keyring, head)));
     let mut temporary = path.as_os_str().to_os_string();
     temporary.push(".new");

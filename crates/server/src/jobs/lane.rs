@@ -30,6 +30,12 @@ use crate::operations::lease::{ClaimLane, Fenced, Recorded, ReleaseLane};
 /// The file that says which holder a data folder's program is.
 const HOLDER_FILE_NAME: &str = "holder.id";
 
+/// Whether a program has worked on a data folder before.
+#[must_use]
+pub fn has_holder(data: &Path) -> bool {
+    data.join(HOLDER_FILE_NAME).exists()
+}
+
 /// The holder that the program of a data folder is. It stays the same over restarts: the folder's process lock lets one
 /// process at a time be it, so a new one need not wait for the lease of the one before.
 ///

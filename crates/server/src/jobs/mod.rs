@@ -12,11 +12,11 @@ mod contain;
 mod credit;
 mod deploy;
 mod fault;
-mod fence;
 mod gate;
 pub mod head;
 pub mod lane;
 pub mod produce;
+mod recover;
 pub mod refresh;
 mod supervise;
 mod tend;
@@ -31,6 +31,7 @@ use domain::lease::Lane;
 use domain::ledger_transaction::LedgerTransaction;
 use domain::network::NetworkName;
 use domain::wallet::EvmAddress;
+use ledger::contract::Checkpoint;
 use ledger::fees::{FeeOffer, FeePolicy, Fees};
 use ledger::signer::{IssuedToday, PolicedSigner, SigningPolicy};
 use ledger::transaction::{Signed, Signer, Unsigned};
@@ -48,6 +49,7 @@ use contain::SetAside;
 pub use fault::LedgerFault;
 use gate::Compared;
 use lane::{Holding, LaneKeeper};
+use recover::Recovery;
 pub use supervise::supervise;
 use watch::SeenRecords;
 
@@ -58,6 +60,8 @@ pub struct LedgerPolicy {
     pub validity_s: i64,
     /// By which clock the network's blocks are stamped.
     pub block_time: BlockTime,
+    /// Whether nothing but this program can send to the network, so that nothing that it forgot can still arrive.
+    pub is_private: bool,
     /// What is paid for gas.
     pub fees: FeePolicy,
     /// Gas of one transaction at most.
@@ -122,8 +126,10 @@ pub struct LedgerWork {
     /// Rung when there is a new block.
     block: Arc<Notify>,
     standing: Standing,
-    /// Whether this run has found that the database knows every nonce that the ledger has seen.
-    is_past_fence: bool,
+    /// Whether the database knows everything that the ledger does.
+    recovery: Recovery,
+    /// Where each token's records were taken over to, while nothing is signed.
+    taken_over: BTreeMap<ProductId, Checkpoint>,
     /// The network's pin, while what was compared last is recent.
     gate: Option<Compared>,
     /// Whether this run knows what was signed for on this day.
@@ -193,7 +199,8 @@ impl LedgerWork {
             sent,
             block,
             standing,
-            is_past_fence: false,
+            recovery: Recovery::Unknown,
+            taken_over: BTreeMap::new(),
             gate: None,
             is_day_recalled: false,
             explained: BTreeSet::new(),
@@ -260,10 +267,10 @@ impl LedgerWork {
         if pin.is_none() && !self.policy.may_deploy_factory {
             return Err(LedgerFault::NotInitialised(self.network.clone()));
         }
-        self.pass_fence().await?;
+        let is_recovered = self.is_recovered().await?;
         let network = self.network.clone();
         // Who has nothing to do asks for no lane: an idle program writes nothing.
-        if pin.is_some() && !self.read(move |archive| archive.has_ledger_work(&network)).await? {
+        if pin.is_some() && is_recovered && !self.read(move |archive| archive.has_ledger_work(&network)).await? {
             return Ok(());
         }
         if !self.hold_lane().await? {
@@ -275,6 +282,9 @@ impl LedgerWork {
         };
         let Some(pin) = pin else { return Ok(()) };
         let sight = self.sight().await?;
+        if !self.recover(&pin, &sight).await? {
+            return self.watch_open(&pin, &sight).await.map(drop);
+        }
         self.deploy_tokens(pin.factory, &sight).await?;
         let open = self.watch_open(&pin, &sight).await?;
         self.bind_queued(pin.factory, open).await
@@ -288,7 +298,6 @@ impl LedgerWork {
         if let Some(pin) = self.pass_gate().await? {
             return Ok(Some(pin));
         }
-        self.pass_fence().await?;
         if self.hold_lane().await? { self.deploy_factory().await } else { Ok(None) }
     }
 
@@ -299,6 +308,7 @@ impl LedgerWork {
             Holding::Here(fencing) => {
                 // What another worker sent meanwhile was not watched for.
                 (self.seen, self.seen_under) = (BTreeMap::new(), fencing);
+                (self.recovery, self.taken_over) = (Recovery::Unknown, BTreeMap::new());
                 Ok(true)
             }
             Holding::Elsewhere => Ok(false),
@@ -327,8 +337,12 @@ impl LedgerWork {
         self.attempt(slot.id, Unsigned { chain_id, nonce, gas_limit, fees, to, value_wei: 0, data }).await
     }
 
-    /// Signs a version of a ledger transaction, commits the bytes, and only then sends them.
+    /// Signs a version of a ledger transaction, commits the bytes, and only then sends them. Does nothing in quarantine: what
+    /// is to be signed is found again.
     async fn attempt(&mut self, id: LedgerTransactionId, unsigned: Unsigned) -> Result<(), LedgerFault> {
+        if self.quarantined_until_seconds().is_some() {
+            return Ok(());
+        }
         let signed = self.sign(unsigned).await?;
         let record = RecordAttempt { ledger_transaction_id: id, raw: signed.raw.clone(), hash: signed.tx_hash.0 };
         if crate::planted::Bug::SentBeforeStored.is_planted() {

@@ -216,7 +216,7 @@ impl LedgerWork {
             reading: Reading::Finalized { block: finalized, number: state },
             holders: holder.into_iter().collect(),
             preflight_refusal: None,
-            quarantine_until_seconds: None,
+            quarantine_until_seconds: self.quarantined_until_seconds(),
         })
     }
 }

@@ -17,6 +17,12 @@ pub struct LedgerMeters {
     pub faults: Counter,
     /// Work on one product or credit that failed by its own fault, while the others went on.
     pub contained: Counter,
+    /// Times that the database turned out to be older than the ledger.
+    pub quarantines: Counter,
+    /// Issues of the ledger that were taken over.
+    pub adopted: Counter,
+    /// Looks at which an issue of the ledger could not be taken over.
+    pub unadoptable: Counter,
     /// Attempts that offered more at the same nonce.
     pub bumps: Counter,
     waits: [Counter; 3],
@@ -65,6 +71,21 @@ impl LedgerMeters {
                 "Work on one product or credit that failed by its own fault, while the others went on.",
                 &[],
             ),
+            quarantines: registry.counter(
+                "scrip_ledger_quarantines_total",
+                "Times that signing stopped because the database was older than the ledger, or may have been.",
+                &[],
+            ),
+            adopted: registry.counter(
+                "scrip_ledger_adopted_total",
+                "Issues of the ledger that the database had lost and took over.",
+                &[],
+            ),
+            unadoptable: registry.counter(
+                "scrip_ledger_unadoptable_total",
+                "Looks at which an issue of the ledger could not be taken over. A person has to look.",
+                &[],
+            ),
             bumps: registry.counter("scrip_ledger_bumps_total", "Attempts that offered more for gas at the same nonce.", &[]),
             waits: Wait::ALL.map(|wait| {
                 let help = "Looks at which a ledger transaction waited for what only a person can give.";
@@ -92,6 +113,9 @@ impl LedgerMeters {
             incidents: Counter::noop(),
             faults: Counter::noop(),
             contained: Counter::noop(),
+            quarantines: Counter::noop(),
+            adopted: Counter::noop(),
+            unadoptable: Counter::noop(),
             bumps: Counter::noop(),
             waits: [Counter::noop(), Counter::noop(), Counter::noop()],
         }

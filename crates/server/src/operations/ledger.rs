@@ -81,7 +81,7 @@ impl Operation for BindInstructions {
 }
 
 /// The signer's next slot.
-fn reserve(address: EvmAddress, purpose: Purpose, book: &mut Book, cx: &mut Context<'_>) -> LedgerTransaction {
+pub(super) fn reserve(address: EvmAddress, purpose: Purpose, book: &mut Book, cx: &mut Context<'_>) -> LedgerTransaction {
     let unknown = Signer { address, next_nonce: 0, version: 0 };
     let mut signer = book.signers.get(&address).copied().unwrap_or(unknown);
     let ledger_transaction = LedgerTransaction {

@@ -16,6 +16,7 @@ pub mod listing;
 pub mod network;
 pub mod organisation;
 pub mod product;
+pub mod recovery;
 pub mod sandbox;
 pub mod setting;
 pub mod wallet;

@@ -43,6 +43,7 @@ impl Operation for CreateProduct {
             terms: self.terms.clone(),
             reserved: Units::ZERO,
             campaigns_created: 0,
+            campaign_indexes_skipped: 0,
             token: Token::Deploying,
             terms_version: 1,
             created_at: cx.now,

@@ -155,6 +155,7 @@ fn parts_of(office: &Office, network: &ConfiguredNetwork, holder: HolderId, leas
         policy: LedgerPolicy {
             validity_s: network.validity_s,
             block_time: BlockTime::Machine,
+            is_private: false,
             fees: network.network.fees,
             transaction_gas_max: network.network.transaction_gas_max,
             may_deploy_factory: false,
@@ -207,6 +208,7 @@ pub const fn embedded_policy(lease: Duration) -> LedgerPolicy {
     LedgerPolicy {
         validity_s: 30 * 60,
         block_time: BlockTime::Business,
+        is_private: true,
         fees: FeePolicy {
             max_fee_per_gas_wei_max: FEE_PER_GAS_WEI_MAX,
             max_priority_fee_per_gas_wei_max: FEE_PER_GAS_WEI_MAX,

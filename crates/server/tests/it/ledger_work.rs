@@ -3,6 +3,7 @@
 pub mod bench;
 mod contained;
 mod lanes;
+mod restored;
 mod tending;
 
 use domain::credit::{CreditFailure, CreditState};

@@ -29,6 +29,7 @@ impl ToSql for Parameter {
             Value::Id(id) | Value::OptionalId(Some(id)) => Cell::Id(*id),
             Value::OptionalId(None) => return Ok(IsNull::Yes),
             Value::Text(text) => Cell::Text(text),
+            Value::Address(address) => Cell::Bytes(address.as_bytes()),
             Value::Ids(ids) => return ColumnCells::of_ids(ids.iter().copied())?.to_sql(ty, out),
         };
         require(ty, &cell)?;

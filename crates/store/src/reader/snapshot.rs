@@ -3,6 +3,7 @@
 
 use domain::instant::Instant;
 use domain::journal::Head;
+use domain::wallet::EvmAddress;
 use rusqlite::Connection;
 use uuid::Uuid;
 
@@ -33,6 +34,8 @@ pub(crate) enum Value {
     OptionalId(Option<Uuid>),
     /// Text.
     Text(String),
+    /// An address of the ledger.
+    Address(EvmAddress),
     /// Ids as one parameter: what only `PostgreSQL` takes.
     Ids(Vec<Uuid>),
 }
@@ -69,6 +72,12 @@ impl From<Instant> for Value {
 impl From<Uuid> for Value {
     fn from(id: Uuid) -> Self {
         Self::Id(id)
+    }
+}
+
+impl From<EvmAddress> for Value {
+    fn from(address: EvmAddress) -> Self {
+        Self::Address(address)
     }
 }
 

@@ -1,12 +1,13 @@
 //! What the background work reads: everything of everybody, in the order in which it is to be done.
 
-use domain::ids::{LedgerTransactionId, ProductId};
+use domain::campaign::Campaign;
+use domain::ids::{CampaignId, LedgerTransactionId, ProductId};
 use domain::instant::Instant;
 use domain::instruction::Instruction;
 use domain::ledger_transaction::{Attempt, LedgerTransaction, Signer};
 use domain::network::NetworkName;
 use domain::product::Product;
-use domain::wallet::EvmAddress;
+use domain::wallet::{EvmAddress, Wallet};
 use uuid::Uuid;
 
 use super::Reader;
@@ -23,6 +24,36 @@ impl Reader {
     pub fn deploying_products(&self, network: &NetworkName) -> Result<Vec<Product>, StoreError> {
         let sql = format!("{} WHERE token_address IS NULL AND network = ? ORDER BY created_at, id", Product::COLUMNS.select());
         self.run(|snapshot| snapshot.rows(&sql, [network.as_str().into()]))
+    }
+
+    /// The products of a network, oldest first.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn products_of_network(&self, network: &NetworkName) -> Result<Vec<ProductId>, StoreError> {
+        let sql = "SELECT id FROM product WHERE network = ? ORDER BY created_at, id";
+        let ids: Vec<Uuid> = self.run(|snapshot| snapshot.column("product", sql, [network.as_str().into()]))?;
+        Ok(ids.into_iter().map(ProductId::new).collect())
+    }
+
+    /// A product's campaigns by the indexes that their investments' numbers begin with.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn campaigns_by_index(&self, product_id: ProductId) -> Result<Vec<(u32, CampaignId)>, StoreError> {
+        let sql = format!("{} WHERE product_id = ? ORDER BY campaign_index", Campaign::COLUMNS.select());
+        let campaigns: Vec<Campaign> = self.run(|snapshot| snapshot.rows(&sql, [product_id.uuid().into()]))?;
+        Ok(campaigns.into_iter().map(|campaign| (campaign.index, campaign.id)).collect())
+    }
+
+    /// The wallet with an address, whoever owns it.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn wallet_at(&self, address: EvmAddress) -> Result<Option<Wallet>, StoreError> {
+        let sql = format!("{} WHERE address = ?", Wallet::COLUMNS.select());
+        let wallets: Vec<Wallet> = self.run(|snapshot| snapshot.rows(&sql, [address.into()]))?;
+        Ok(wallets.into_iter().next())
     }
 
     /// Whether anything waits for a network or is on its way there. A signer serves one network, so what is on its way for

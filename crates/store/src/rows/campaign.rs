@@ -19,7 +19,7 @@ table!(
         "natural_persons_allowed", "country", "rule_type", "minimum_investment_amount_minor",
         "minimum_investment_amount_currency", "agio_percent", "created_at",
     ],
-    changing: ["used", "investments_created", "is_active", "version"]
+    changing: ["used", "investments_created", "numbers_skipped", "is_active", "version"]
 );
 
 impl Encode for Campaign {
@@ -47,6 +47,7 @@ impl Encode for Campaign {
             .instant(self.created_at)
             .units(self.used)
             .number(self.investments_created)
+            .number(self.numbers_skipped)
             .flag(self.is_active)
             .next_version(self.version);
     }
@@ -78,6 +79,7 @@ impl Decode for Campaign {
             created_at: row.instant()?,
             used: row.units()?,
             investments_created: row.number()?,
+            numbers_skipped: row.number()?,
             is_active: row.flag()?,
             version: row.number()?,
         })

@@ -47,7 +47,7 @@ table!(
     ],
     changing: [
         "nominal_value_minor", "nominal_value_currency", "interest", "terms_version", "reserved", "campaigns_created",
-        "token_address", "version",
+        "campaign_indexes_skipped", "token_address", "version",
     ]
 );
 
@@ -78,6 +78,7 @@ impl Encode for Product {
             Err(_) => row.refuse(UNWRITABLE_INTEREST),
         };
         row.number(u64::from(self.terms_version)).units(self.reserved).number(u64::from(self.campaigns_created));
+        row.number(u64::from(self.campaign_indexes_skipped));
         match self.token {
             Token::Deploying => row.optional_bytes(None),
             Token::Deployed(address) => row.bytes(&address.bytes()),
@@ -121,6 +122,7 @@ impl Decode for Product {
             created_at,
             reserved: row.units()?,
             campaigns_created: row.number()?,
+            campaign_indexes_skipped: row.number()?,
             token: row.optional_address()?.map_or(Token::Deploying, Token::Deployed),
             version: row.number()?,
         })

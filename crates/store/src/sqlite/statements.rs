@@ -136,6 +136,7 @@ impl ToSql for Value {
             Self::Id(id) | Self::OptionalId(Some(id)) => ValueRef::Blob(id.as_bytes()),
             Self::OptionalId(None) => ValueRef::Null,
             Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Address(address) => ValueRef::Blob(address.as_bytes()),
             Self::Ids(_) => return Err(rusqlite::Error::ToSqlConversionFailure("several ids are no parameter".into())),
         }))
     }

@@ -123,6 +123,7 @@ fn campaigns_and_listings_come_back() {
         campaign.terms.agio_percent = Percent::parse(if odd { "0.000001" } else { "100" }).unwrap();
         campaign.used = if odd { campaign.terms.allocation } else { Units::ZERO };
         campaign.investments_created = 17;
+        campaign.numbers_skipped = 1_024;
         campaign.is_active = odd;
         store.put(|book, _| book.campaigns.put(campaign.id, campaign.clone())).unwrap();
         campaign.version = 1;

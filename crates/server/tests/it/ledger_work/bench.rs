@@ -1,6 +1,7 @@
 //! The ledger work driven by hand, on a real archive and a chain whose blocks are made by hand.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use domain::credit::{Credit, CreditState};
 use domain::document::{ContentCheck, SignedDocumentType};
 use domain::ids::{CampaignId, CreditId, DocumentId, HolderId, InvestmentId, InvestorId, OrganisationId, ProductId, WalletId};
 use domain::instant::Instant;
+use domain::investment::Investment;
 use domain::ledger_transaction::Purpose;
 use domain::money::{Currency, Percent, Price};
 use domain::network::NetworkName;
@@ -26,6 +28,7 @@ use ledger::{
     Address, Answer, At, BlockRef, CallOutcome, CallRequest, Chain, ChainIdentity, Estimate, FeeMarket, Log, LogFilter, Receipt,
     TxHash,
 };
+use server::backup::RESTORED_SETTING;
 use server::jobs::{LedgerFault, LedgerParts, LedgerPolicy, LedgerWork};
 use server::keyring::KeyUse;
 use server::operations::campaign::CreateCampaign;
@@ -36,9 +39,10 @@ use server::operations::ledger::ReserveDeployment;
 use server::operations::listing::CreateListing;
 use server::operations::product::CreateProduct;
 use server::operations::sandbox::{Inhabitants, SettleSandbox};
-use server::program::{Office, embedded_policy, genesis};
-use store::Reader;
-use store::queries::LiveLedgerTransaction;
+use server::program::{Office, embedded_policy, genesis, history, place};
+use store::dump::{DumpSource, DumpTarget, EmptyDatabase};
+use store::queries::{LiveLedgerTransaction, Viewer};
+use store::{Database, Reader};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -59,7 +63,7 @@ static SERIAL: AtomicU64 = AtomicU64::new(1);
 /// A chain that looks into the archive whenever something is sent.
 pub struct Watched {
     pub fake: FakeChain,
-    archive: Arc<Reader>,
+    archive: Mutex<Arc<Reader>>,
     /// Every sent transaction.
     pub sent: Mutex<Vec<Vec<u8>>>,
     unstored: AtomicUsize,
@@ -110,7 +114,7 @@ impl Bench {
         let key = LocalSigner::new(office.keyring.derive(KeyUse::EmbeddedLedger)).unwrap();
         let now = office.clock.now();
         let fake = FakeChain::new(&genesis(&key, u64::try_from(now.seconds_floor()).unwrap()), finality_blocks);
-        let (archive, unstored) = (office.archive.clone(), AtomicUsize::new(0));
+        let (archive, unstored) = (Mutex::new(office.archive.clone()), AtomicUsize::new(0));
         let chain = Arc::new(Watched { fake, archive, sent: Mutex::default(), unstored });
         let device = Arc::new(Device { key, away: Mutex::default(), pause: Mutex::default() });
         let inhabitants = office.desk.run(SettleSandbox { network: NetworkName::embedded() }, now).await.unwrap();
@@ -126,11 +130,51 @@ impl Bench {
         bench
     }
 
+    /// The same ledger with the database of a moment before, in another folder, as a program would open it.
+    pub async fn restored(self, backup: &mut Backup) -> Self {
+        let (from, folder) = (self.folder.path().join("data"), tempfile::tempdir().unwrap());
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::copy(from.join("root.key"), data.join("root.key")).unwrap();
+        let url = database_of(self.folder.path()).map(|_of_server| {
+            let name = format!("restored_{}_{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
+            cluster::shared().unwrap().create_database(&name, None).unwrap()
+        });
+        match &url {
+            Some(url) => std::fs::write(folder.path().join("database-url"), url).unwrap(),
+            None => keep_embedded(folder.path()),
+        }
+        let empty = EmptyDatabase::open(&place(&data, url.as_deref())).unwrap();
+        let schema = backup.schema;
+        empty.load(schema, backup, (RESTORED_SETTING, b"by hand")).unwrap();
+        let office = Office::open(&data, url.as_deref()).unwrap();
+        office.clock.set_ahead_micros(self.office.clock.ahead_micros());
+        history::settle(&office, &data).await.unwrap();
+        *self.chain.archive.lock().unwrap() = office.archive.clone();
+        let work = worker(&office, &self.chain, &self.device, OWN, self.policy);
+        Self { office, work, folder, ..self }
+    }
+
+    /// The database as it is now.
+    pub fn backup(&self) -> Backup {
+        let url = database_of(self.folder.path());
+        let database = Database::open(&place(&self.folder.path().join("data"), url.as_deref())).unwrap();
+        let mut backup = Backup::default();
+        backup.schema = database.dump(&mut backup).unwrap().schema;
+        backup
+    }
+
+    /// A paid investment with a wallet, and no credit.
+    pub async fn paid(&self, campaign_id: CampaignId, units: u64) -> InvestmentId {
+        let (investor, wallet) = (self.inhabitants.investor_id, self.inhabitants.wallet_id);
+        self.paid_by(campaign_id, units, InvestorId::new(investor), WalletId::new(wallet)).await
+    }
+
     /// A worker that was given another chain.
     pub fn worker_on_another_chain(&self) -> (LedgerWork, Arc<Watched>) {
         let genesis = genesis(&self.device.key, 1);
         let fake = FakeChain::new(&GenesisConfig { chain_id: genesis.chain_id + 1, ..genesis }, 1);
-        let archive = self.office.archive.clone();
+        let archive = Mutex::new(self.office.archive.clone());
         let chain = Arc::new(Watched { fake, archive, sent: Mutex::default(), unstored: AtomicUsize::new(0) });
         (worker(&self.office, &chain, &self.device, OWN, self.policy), chain)
     }
@@ -183,6 +227,13 @@ impl Bench {
         self.compare().await;
     }
 
+    /// Finishes once something was done that lets it.
+    pub async fn finish_after(&mut self, ordered: &[Ordered], done: impl FnOnce(&Self)) {
+        self.work.round().await.unwrap();
+        done(self);
+        self.finish(ordered).await;
+    }
+
     /// Every product's supply is what its delivered investments hold, and nothing was sent that was not stored before.
     pub async fn compare(&self) {
         for product in self.office.archive.all_products(None, 100).unwrap() {
@@ -216,6 +267,10 @@ impl Bench {
 
     pub fn credit(&self, ordered: Ordered) -> Credit {
         self.office.archive.credit(self.platform_id(), ordered.investment_id, ordered.credit_id).unwrap().unwrap()
+    }
+
+    pub fn find_investment(&self, id: InvestmentId) -> Option<Investment> {
+        self.office.archive.investment(Viewer::Platform(self.platform_id()), id).unwrap()
     }
 
     #[track_caller]
@@ -278,6 +333,11 @@ impl Bench {
 
     /// A paid investment of an investor of the platform, with a credit ordered.
     pub async fn order_for(&self, campaign_id: CampaignId, units: u64, investor_id: InvestorId, wallet_id: WalletId) -> Ordered {
+        let investment_id = self.paid_by(campaign_id, units, investor_id, wallet_id).await;
+        self.order_again(investment_id).await
+    }
+
+    async fn paid_by(&self, campaign_id: CampaignId, units: u64, investor_id: InvestorId, wallet_id: WalletId) -> InvestmentId {
         let facts = StatedFacts {
             disagio: None,
             accepted_at: Some(self.now()),
@@ -294,8 +354,7 @@ impl Bench {
             signed_documents: self.documents.clone(),
             facts,
         };
-        let investment_id = self.office.desk.run(create, self.now()).await.unwrap().id;
-        self.order_again(investment_id).await
+        self.office.desk.run(create, self.now()).await.unwrap().id
     }
 
     /// Orders a credit of an investment.
@@ -350,6 +409,40 @@ impl Bench {
 
     pub fn platform_id(&self) -> OrganisationId {
         OrganisationId::new(self.inhabitants.distribution_platform_id)
+    }
+}
+
+/// Every row of a database, in memory.
+#[derive(Default)]
+pub struct Backup {
+    schema: i64,
+    tables: Vec<(String, Vec<u8>)>,
+}
+
+impl DumpTarget for Backup {
+    fn begin(&mut self, table: &str) -> io::Result<()> {
+        self.tables.push((table.to_owned(), Vec::new()));
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.tables.last_mut().unwrap().1.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn end(&mut self, _rows: u64) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl DumpSource for Backup {
+    fn tables(&self) -> Vec<String> {
+        self.tables.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    fn open(&mut self, table: &str) -> io::Result<Box<dyn io::Read + '_>> {
+        let found = self.tables.iter().find(|(name, _)| name == table).unwrap();
+        Ok(Box::new(found.1.as_slice()))
     }
 }
 
@@ -424,7 +517,7 @@ impl Chain for Watched {
     }
 
     fn send<'a>(&'a self, raw: &'a [u8]) -> Answer<'a, TxHash> {
-        let live = self.archive.live_ledger_transactions().unwrap();
+        let live = self.archive.lock().unwrap().live_ledger_transactions().unwrap();
         if !live.iter().flat_map(|open| &open.attempts).any(|attempt| attempt.raw == raw) {
             self.unstored.fetch_add(1, Ordering::Relaxed);
         }
