@@ -166,7 +166,7 @@ fn tests_and_comments_are_found_and_nothing_else() {
     ];
     let found: Vec<String> = covered(&files).into_keys().collect();
     assert_eq!(found, ["A01", "A02", "I01", "S02", "T01", "Y01", "Y02", "Y03", "Y05"]);
-    assert_eq!(rows().len(), 144);
+    assert_eq!(rows().len(), 146);
 }
 
 /// Lock files are honoured, and nothing that is installed runs a script of its own.
