@@ -23,6 +23,9 @@ pub const DATABASE_FILE_NAME: &str = "scrip.sqlite";
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How long a writer waits for another process to finish its commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an opening waits before it tries again. Who finds another program putting a new file into its mode of writing
+/// ahead is told at once that it is busy, whatever it was told to wait.
+const OPENING_PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(100), Duration::from_millis(200)];
 /// Every statement of the writer and of a reader fits in, so that none is compiled twice.
 const STATEMENTS_CACHED_MAX: usize = 256;
 /// The write-ahead log is cut back to this length when it was longer and has been copied into the database.
@@ -64,8 +67,14 @@ impl Database {
     /// The same, by these migrations.
     pub(super) fn open_by(path: &Path, migrations: &[Migration], upkeep: Upkeep) -> Result<Self, StoreError> {
         let database = Self::reach(path, upkeep)?;
-        keep_up(&mut database.connect_for_writing()?, migrations, upkeep)?;
-        Ok(database)
+        let keep_up = || keep_up(&mut database.connect_for_writing()?, migrations, upkeep);
+        for pause in OPENING_PAUSES {
+            match keep_up() {
+                Err(StoreError::Busy) => std::thread::sleep(pause),
+                kept => return kept.map(|()| database),
+            }
+        }
+        keep_up().map(|()| database)
     }
 
     /// A file that is safe to use, whatever its schema is.
