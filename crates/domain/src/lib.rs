@@ -9,6 +9,7 @@ pub mod country;
 pub mod credit;
 pub mod daycount;
 pub mod document;
+pub mod freeze;
 pub mod ids;
 pub mod instant;
 pub mod instruction;

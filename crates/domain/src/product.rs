@@ -1,5 +1,6 @@
 //! Products: what units are sold of, and how many may exist.
 
+use crate::freeze::Freeze;
 use crate::ids::{IssuerId, ListingId, OrganisationId, ProductId};
 use crate::instant::Instant;
 use crate::interest::Interest;
@@ -158,6 +159,8 @@ pub struct Product {
     pub token: Token,
     /// Which statement of interest and nominal value holds, from 1. Investments remember it.
     pub terms_version: u32,
+    /// Why its credits rest; `None` where they do not.
+    pub freeze: Option<Freeze>,
     /// When it was created.
     pub created_at: Instant,
     /// Raised by every change of the row.
@@ -176,6 +179,28 @@ impl Product {
         let missing = index.saturating_sub(self.newest_campaign_index());
         self.campaign_indexes_skipped = self.campaign_indexes_skipped.saturating_add(missing);
         missing > 0
+    }
+
+    /// Whether credits may be ordered.
+    ///
+    /// # Errors
+    /// [`Refusal::ProductFrozen`] while its ledger and the register differ.
+    pub const fn may_be_credited(&self) -> Result<(), Refusal> {
+        match &self.freeze {
+            Some(freeze) => Err(Refusal::ProductFrozen { block_number: freeze.block_number }),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks that its credits go on; `false` where nothing changes.
+    pub const fn ask_release(&mut self) -> bool {
+        match &mut self.freeze {
+            Some(freeze) if !freeze.is_release_asked => {
+                freeze.is_release_asked = true;
+                true
+            }
+            Some(_) | None => false,
+        }
     }
 
     /// Takes units for a campaign.

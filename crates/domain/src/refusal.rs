@@ -138,6 +138,11 @@ pub enum Refusal {
     },
     /// The investor's identification has lapsed or was never finished.
     KycNotValid,
+    /// The product's ledger and the register differ: nothing is credited until an operator has looked.
+    ProductFrozen {
+        /// The finalized block at which that was seen.
+        block_number: u64,
+    },
     /// The product has campaigns: interest and nominal value are what investors were offered.
     ProductTermsFixed {
         /// How many.
@@ -198,6 +203,7 @@ impl Refusal {
             Self::CreditExists { .. } => "credit_exists",
             Self::WalletFixed { .. } => "wallet_fixed",
             Self::KycNotValid => "kyc_not_valid",
+            Self::ProductFrozen { .. } => "product_frozen",
             Self::ProductTermsFixed { .. } => "product_terms_fixed",
             Self::NominalValueMissing => "nominal_value_missing",
             Self::TermsVersionsExhausted => "terms_versions_exhausted",
@@ -235,6 +241,7 @@ impl Refusal {
             Self::DatesOutOfOrder { limit, .. } => (Some(limit.to_string()), None),
             Self::CreditExists { credit_id } | Self::WalletFixed { credit_id } => (None, Some(credit_id.to_string())),
             Self::ProductNotListed
+            | Self::ProductFrozen { .. }
             | Self::AlreadyListed
             | Self::CampaignImmutable { .. }
             | Self::CampaignInactive
@@ -294,6 +301,9 @@ impl Refusal {
             Self::CreditExists { credit_id } => format!("Credit {credit_id} of this investment is running or has succeeded."),
             Self::WalletFixed { credit_id } => format!("The wallet is fixed by credit {credit_id}."),
             Self::KycNotValid => "The investor's identification is not valid.".into(),
+            Self::ProductFrozen { block_number } => format!(
+                "Credits of this product rest until the registrar has looked: at block {block_number} its ledger and the register differ."
+            ),
             Self::ProductTermsFixed { .. } => {
                 "Interest and nominal value cannot be changed once the product has a campaign.".into()
             }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::campaign::Campaign;
 use crate::credit::{Credit, CreditState};
 use crate::document::Document;
+use crate::freeze::Freeze;
 use crate::interest::canonical;
 use crate::investment::{Investment, PayableBasis, Review, Stated};
 use crate::investor::{Investor, Kyc};
@@ -132,6 +133,10 @@ impl Journaled for Product {
             state.text(terms.network.as_str());
         }
         skipped(&mut state, u64::from(self.campaign_indexes_skipped));
+        if let Some(Freeze { since, block_number, difference, detail, is_release_asked }) = &self.freeze {
+            state.text("frozen").instant(Some(*since)).number(*block_number).text(difference.code()).text(detail);
+            state.flag(*is_release_asked);
+        }
         state
     }
 }

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod ledger;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -24,7 +26,7 @@ use crate::jobs::head;
 use crate::networks::{ConfiguredNetwork, NetworksFault};
 use crate::operations::client::{CreateClient, RevokeClient};
 use crate::operations::organisation::CreateOrganisation;
-use crate::program::{LEASE_DEFAULT_MS, Office, Running, Settings, StartFault, documents_path, initialise, place};
+use crate::program::{LEASE_DEFAULT_MS, Office, Running, Settings, documents_path, place};
 use crate::{demo, networks, verify};
 
 /// Why a command did not do its work. It is shown to the person who called it.
@@ -49,9 +51,9 @@ enum Command {
     /// Creates and revokes API clients. Works while a server runs on the same data.
     #[command(subcommand)]
     Client(ClientCommand),
-    /// Prepares the networks on which tokens stand.
+    /// Prepares the networks on which tokens stand, and lets credits go on that rested.
     #[command(subcommand)]
-    Ledger(LedgerCommand),
+    Ledger(ledger::LedgerCommand),
     /// Brings the database's schema up to date, and ends. Works while a server runs on the same data.
     Migrate(DataArgs),
     /// Takes a backup, also while a server runs on the same data.
@@ -224,21 +226,6 @@ enum ClientCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
-enum LedgerCommand {
-    /// Deploys a network's factory, once, and remembers what the network is known by. Works while a server runs on the same
-    /// data; prints `{network, chain_id, genesis, factory, registrar}`.
-    Init {
-        /// A network of the networks' file.
-        #[arg(long, value_parser = network_name)]
-        network: NetworkName,
-        #[command(flatten)]
-        networks: NetworkArgs,
-        #[command(flatten)]
-        data: DataArgs,
-    },
-}
-
 fn network_name(text: &str) -> Result<NetworkName, &'static str> {
     NetworkName::parse(text).ok_or("1 to 32 lower-case letters, digits and hyphens, a letter first")
 }
@@ -318,9 +305,7 @@ impl CommandLine {
                 create_client(kind, &organisation, &data).await
             }
             Command::Client(ClientCommand::Revoke { client_id, data }) => revoke_client(ClientId::new(client_id), &data).await,
-            Command::Ledger(LedgerCommand::Init { network, networks, data }) => {
-                initialise_network(&network, &networks, &data).await
-            }
+            Command::Ledger(order) => order.run().await,
             Command::Migrate(args) => run_migrate(&args),
             Command::Backup(args) => run_backup(args).await,
             Command::Restore(args) => run_restore(args).await,
@@ -409,25 +394,6 @@ async fn revoke_client(client_id: ClientId, data: &DataArgs) -> Result<ExitCode,
     office.desk.run(RevokeClient { client_id }, office.clock.now()).await?;
     println!("{}", serde_json::json!({ "client_id": client_id.uuid(), "revoked": true }));
     close(office, &data.data).await
-}
-
-async fn initialise_network(name: &NetworkName, networks: &NetworkArgs, data: &DataArgs) -> Result<ExitCode, Failure> {
-    let networks = networks.read()?;
-    let network = networks.iter().find(|network| network.name == *name);
-    let network = network.ok_or_else(|| StartFault::UnknownNetwork(name.clone()))?;
-    let office = Office::open(&data.data, data.database.as_deref())?;
-    let initialised = initialise(&office, network, Duration::from_millis(LEASE_DEFAULT_MS)).await;
-    let code = close(office, &data.data).await?;
-    let pin = initialised?;
-    let shown = serde_json::json!({
-        "network": name.as_str(),
-        "chain_id": pin.chain.chain_id,
-        "genesis": pin.chain.genesis_hash.to_string(),
-        "factory": pin.factory.to_string(),
-        "registrar": pin.registrar.to_string(),
-    });
-    println!("{shown}");
-    Ok(code)
 }
 
 async fn close(office: Office, data: &Path) -> Result<ExitCode, Failure> {

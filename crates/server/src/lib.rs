@@ -22,5 +22,6 @@ pub mod networks;
 pub mod operations;
 pub mod planted;
 pub mod program;
+pub mod reconciliation;
 pub mod standing;
 pub mod verify;

@@ -41,6 +41,8 @@ pub enum Bug {
     BackupOfTwoMoments,
     /// What a restore forgot counts as impossible at once: the restore of an older database must see it.
     NoQuarantine,
+    /// Register and ledger are not compared: the test of a foreign issue must see it.
+    NothingReconciled,
 }
 
 impl Bug {
@@ -65,6 +67,7 @@ impl Bug {
             Self::DryRunTakesUnits => "dry_run_takes_units",
             Self::BackupOfTwoMoments => "backup_of_two_moments",
             Self::NoQuarantine => "no_quarantine",
+            Self::NothingReconciled => "nothing_reconciled",
         }
     }
 

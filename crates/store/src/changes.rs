@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use domain::ids::{CampaignId, OrganisationId, ProductId};
+use domain::ids::OrganisationId;
 use domain::investment::{Investment, Status};
 use domain::investor::Investor;
 
 use crate::book::{Book, Change, Table};
 use crate::error::StoreError;
+use crate::queries::InvestmentGroup;
 use crate::record::Record;
 use crate::rows::{Attached, Encode, FixedCells, NewEntry};
 
@@ -52,22 +53,40 @@ pub(crate) fn investors_created<K: Ord + Copy>(investors: &Table<K, Investor>) -
     created
 }
 
-/// How many investments there are more (or fewer) than before of each platform, product, campaign and status.
-pub(crate) fn investment_counts<K: Ord + Copy>(
-    investments: &Table<K, Investment>,
-) -> BTreeMap<(OrganisationId, ProductId, CampaignId, Status), i64> {
-    let mut changed = BTreeMap::new();
+/// A change of a number of investments, and of the units that they delivered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct CountChange {
+    pub(crate) rows: i64,
+    pub(crate) units_delivered: i64,
+}
+
+/// How many investments there are more (or fewer) than before of each platform, product, campaign and status, and how many
+/// units of them are delivered.
+pub(crate) fn investment_counts<K: Ord + Copy>(investments: &Table<K, Investment>) -> BTreeMap<InvestmentGroup, CountChange> {
+    let nothing = CountChange::default();
+    let mut changed: BTreeMap<InvestmentGroup, CountChange> = BTreeMap::new();
     for Change { row, before } in investments.changes() {
-        let mut count = |of: &Investment, rows: i64| {
-            *changed.entry((of.platform_id, of.product_id, of.campaign_id, of.status())).or_default() += rows;
+        let mut count = |of: &Investment, sign: i64| {
+            let change = changed.entry((of.platform_id, of.product_id, of.campaign_id, of.status())).or_default();
+            change.rows += sign;
+            change.units_delivered += sign * units_delivered(of);
         };
         if let Some(before) = before {
             count(before, -1);
         }
         count(row, 1);
     }
-    changed.retain(|_, rows| *rows != 0);
+    changed.retain(|_, change| *change != nothing);
     changed
+}
+
+/// Delivered units are no more than a product may ever have, so that their sum fits; those of ended investments are not.
+fn units_delivered(investment: &Investment) -> i64 {
+    if investment.status() != Status::Delivered {
+        return 0;
+    }
+    // Units fit one signed word of both engines.
+    i64::try_from(investment.units.get()).unwrap_or(i64::MAX)
 }
 
 /// The new journal entries with their hashes: each continues the journal from the head that was loaded.

@@ -8,6 +8,9 @@ use domain::journal::Entry;
 use domain::ledger_transaction::{Attempt, LedgerTransaction};
 use uuid::Uuid;
 
+/// What investments are counted by.
+pub type InvestmentGroup = (OrganisationId, ProductId, CampaignId, Status);
+
 /// The largest page.
 pub const PAGE_ROWS_MAX: u32 = 200;
 
@@ -95,6 +98,8 @@ pub struct LedgerBacklog {
     pub open_transactions: u64,
     /// Instructions that wait to be signed.
     pub queued_instructions: u64,
+    /// Products whose credits rest.
+    pub frozen_products: u64,
     /// When the oldest instruction that is not judged was ordered.
     pub oldest_processing_at: Option<Instant>,
 }

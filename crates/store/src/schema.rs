@@ -65,6 +65,12 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("sqlite/migrations/0008_numbers_after_a_restore.sql"),
         postgres: include_str!("postgres/migrations/0008_numbers_after_a_restore.sql"),
     },
+    // Older programs would sign for products whose credits rest, and count investments without their units.
+    Migration {
+        compatible_from: 9,
+        sqlite: include_str!("sqlite/migrations/0009_reconciliation.sql"),
+        postgres: include_str!("postgres/migrations/0009_reconciliation.sql"),
+    },
 ];
 
 /// What to do where the schema is older than the program.

@@ -183,10 +183,11 @@ impl Investment {
     /// Orders the credit.
     ///
     /// # Errors
-    /// Every precondition that is not met: accepted, paid, wallet, identification still valid, no other credit.
+    /// Every precondition that is not met: accepted, paid, wallet, identification still valid, no other credit, and a product
+    /// whose ledger and register agree.
     pub fn credited(
         &self,
-        investor: &Investor,
+        (investor, product): (&Investor, &Product),
         credit_id: CreditId,
         now: Instant,
     ) -> Result<(Self, AssignedWallet), Vec<Refusal>> {
@@ -211,6 +212,7 @@ impl Investment {
         if investor.cleared_at(now).is_none() {
             broken.push(Refusal::KycNotValid);
         }
+        broken.extend(product.may_be_credited().err());
         match self.wallet {
             None => {
                 broken.push(Refusal::WalletMissing);

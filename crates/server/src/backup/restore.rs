@@ -51,7 +51,7 @@ pub async fn restore(order: &RestoreOrder, progress: &ProgressBar) -> Result<Out
     let prepared = tokio::task::spawn_blocking(move || prepare(&checked, &progress_of_blocking)).await;
     let (manifest, folder) = prepared.map_err(|_| at(&order.data)(io::Error::other("restoring was cut off")))??;
     progress.set_message("verifying");
-    let held = verify::verify(&folder, order.database.as_deref()).await;
+    let held = verify::verify_restored(&folder, order.database.as_deref()).await;
     held.map_err(|difference| BackupFault::DoesNotHold(difference.to_string()))?;
     put_in_place(&folder, &order.data)?;
     Ok(Outcome {

@@ -45,6 +45,9 @@ impl LedgerWork {
             return Err(fault);
         }
         for product_id in waiting {
+            if self.reconciliation.suspects(product_id) {
+                continue;
+            }
             let bound = AssertUnwindSafe(self.bind_product(factory, product_id, free)).catch_unwind().await;
             free -= self.contained(product_id, bound)?.unwrap_or(0).min(free);
         }

@@ -123,6 +123,12 @@ impl LaneKeeper {
         }
     }
 
+    /// Whether the lane is believed to be held.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// Makes a record of the lane's work.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod gate;
 pub mod head;
 pub mod lane;
 pub mod produce;
+mod reconcile;
 mod recover;
 pub mod refresh;
 mod supervise;
@@ -49,6 +50,7 @@ use contain::SetAside;
 pub use fault::LedgerFault;
 use gate::Compared;
 use lane::{Holding, LaneKeeper};
+use reconcile::Reconciliation;
 use recover::Recovery;
 pub use supervise::supervise;
 use watch::SeenRecords;
@@ -140,6 +142,8 @@ pub struct LedgerWork {
     set_aside: SetAside,
     /// Tokens whose code this run has compared.
     tokens: BTreeMap<ProductId, Address>,
+    /// What comparing the products came to so far.
+    reconciliation: Reconciliation,
     /// What was read of the tokens' records, while the lane was held under one number.
     seen: BTreeMap<ProductId, SeenRecords>,
     /// That number; 0 before the lane was ever held.
@@ -206,6 +210,7 @@ impl LedgerWork {
             explained: BTreeSet::new(),
             set_aside: SetAside::default(),
             tokens: BTreeMap::new(),
+            reconciliation: Reconciliation::default(),
             seen: BTreeMap::new(),
             seen_under: 0,
         }
@@ -270,8 +275,11 @@ impl LedgerWork {
         let is_recovered = self.is_recovered().await?;
         let network = self.network.clone();
         // Who has nothing to do asks for no lane: an idle program writes nothing.
-        if pin.is_some() && is_recovered && !self.read(move |archive| archive.has_ledger_work(&network)).await? {
-            return Ok(());
+        if let Some(pin) = &pin
+            && is_recovered
+            && !self.read(move |archive| archive.has_ledger_work(&network)).await?
+        {
+            return self.reconcile(pin).await;
         }
         if !self.hold_lane().await? {
             return Ok(());
@@ -287,6 +295,7 @@ impl LedgerWork {
         }
         self.deploy_tokens(pin.factory, &sight).await?;
         let open = self.watch_open(&pin, &sight).await?;
+        self.reconcile(&pin).await?;
         self.bind_queued(pin.factory, open).await
     }
 

@@ -233,7 +233,7 @@ impl LedgerWork {
     }
 }
 
-fn unreadable(Inconsistent(what): Inconsistent) -> LedgerFault {
+pub(super) fn unreadable(Inconsistent(what): Inconsistent) -> LedgerFault {
     LedgerFault::UnreadableRecovery(what)
 }
 

@@ -97,6 +97,7 @@ impl Sources {
         let gauges = &self.meters.state.ledger;
         gauges.open_transactions.set(rounded(backlog.open_transactions.into()));
         gauges.queued_instructions.set(rounded(backlog.queued_instructions.into()));
+        gauges.frozen_products.set(rounded(backlog.frozen_products.into()));
         for network in &self.networks {
             let (archive, signer) = (self.archive.clone(), EvmAddress::new(network.signer.0));
             let reserved = tokio::task::spawn_blocking(move || archive.next_nonce(signer));

@@ -23,6 +23,8 @@ pub struct LedgerMeters {
     pub adopted: Counter,
     /// Looks at which an issue of the ledger could not be taken over.
     pub unadoptable: Counter,
+    /// Looks at which a product's register and ledger differed.
+    pub differences: Counter,
     /// Attempts that offered more at the same nonce.
     pub bumps: Counter,
     waits: [Counter; 3],
@@ -86,6 +88,11 @@ impl LedgerMeters {
                 "Looks at which an issue of the ledger could not be taken over. A person has to look.",
                 &[],
             ),
+            differences: registry.counter(
+                "scrip_ledger_differences_total",
+                "Looks at which register and ledger of a product differed. A person has to look.",
+                &[],
+            ),
             bumps: registry.counter("scrip_ledger_bumps_total", "Attempts that offered more for gas at the same nonce.", &[]),
             waits: Wait::ALL.map(|wait| {
                 let help = "Looks at which a ledger transaction waited for what only a person can give.";
@@ -116,6 +123,7 @@ impl LedgerMeters {
             quarantines: Counter::noop(),
             adopted: Counter::noop(),
             unadoptable: Counter::noop(),
+            differences: Counter::noop(),
             bumps: Counter::noop(),
             waits: [Counter::noop(), Counter::noop(), Counter::noop()],
         }

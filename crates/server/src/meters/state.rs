@@ -44,6 +44,7 @@ struct ProcessMeters {
 pub(super) struct LedgerGauges {
     pub open_transactions: Gauge,
     pub queued_instructions: Gauge,
+    pub frozen_products: Gauge,
     pub oldest_credit_age: Gauge,
 }
 
@@ -82,6 +83,10 @@ impl StateMeters {
             ledger: LedgerGauges {
                 open_transactions: gauge("scrip_ledger_open_transactions", "Ledger transactions in flight."),
                 queued_instructions: gauge("scrip_ledger_queued_instructions", "Instructions that wait to be signed."),
+                frozen_products: gauge(
+                    "scrip_ledger_frozen_products",
+                    "Products whose credits rest, because their ledger and the register differ. A person has to look.",
+                ),
                 oldest_credit_age: gauge(
                     "scrip_ledger_oldest_processing_credit_age_seconds",
                     "Age of the oldest credit that is processing; 0 where none is.",

@@ -29,9 +29,10 @@ impl Operation for OrderCredit {
     fn run(&self, book: &mut Book, cx: &mut Context<'_>) -> Result<Credit, Refused> {
         let investment = investment_of(book, self.platform_id, self.investment_id)?;
         let investor = book.investors.get(&investment.investor_id).ok_or(Inconsistent("investment.investor_id"))?;
+        let product = book.products.get(&investment.product_id).ok_or(Inconsistent("investment.product_id"))?;
         let id: CreditId = cx.entropy.id(cx.now);
-        let (next, wallet) =
-            investment.credited(investor, id, cx.now).map_err(|refusals| refused_on(investment, Party::Distributor, refusals))?;
+        let credited = investment.credited((investor, product), id, cx.now);
+        let (next, wallet) = credited.map_err(|refusals| refused_on(investment, Party::Distributor, refusals))?;
         let credit = Credit {
             id,
             investment_id: next.id,

@@ -7,6 +7,7 @@ pub mod campaign;
 pub mod client;
 pub mod credit;
 pub mod document;
+pub mod freeze;
 pub mod investment;
 pub mod investor;
 pub mod issuer;

@@ -46,6 +46,7 @@ impl Operation for CreateProduct {
             campaign_indexes_skipped: 0,
             token: Token::Deploying,
             terms_version: 1,
+            freeze: None,
             created_at: cx.now,
             version: 0,
         };

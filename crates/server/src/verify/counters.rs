@@ -14,7 +14,7 @@ use super::{CHUNK_ROWS, Difference};
 /// Sums over the rows of investments and investors. There is one for each campaign and status, not for each row.
 #[derive(Debug, Default)]
 pub struct Counted {
-    investments: BTreeMap<(OrganisationId, ProductId, CampaignId, Status), u64>,
+    investments: BTreeMap<(OrganisationId, ProductId, CampaignId, Status), (u64, u64)>,
     campaigns: BTreeMap<CampaignId, OfCampaign>,
     investors: BTreeMap<OrganisationId, u64>,
 }
@@ -28,7 +28,11 @@ struct OfCampaign {
 impl Counted {
     /// Counts an investment.
     pub fn investment(&mut self, row: &Investment) {
-        *self.investments.entry((row.platform_id, row.product_id, row.campaign_id, row.status())).or_default() += 1;
+        let group = self.investments.entry((row.platform_id, row.product_id, row.campaign_id, row.status())).or_default();
+        group.0 += 1;
+        if row.status() == Status::Delivered {
+            group.1 = group.1.saturating_add(row.units.get());
+        }
         let campaign = self.campaigns.entry(row.campaign_id).or_default();
         campaign.investments += 1;
         if row.facts.ended.is_none() {
@@ -47,11 +51,12 @@ impl Counted {
     /// The first that is not what it counts.
     pub fn compare(mut self, archive: &Reader) -> Result<(), Difference> {
         for ((platform, product, campaign, status), stored) in archive.investment_counts()? {
-            let found = self.investments.remove(&(platform, product, campaign, status)).unwrap_or(0);
-            same(&format!("investments of campaign {campaign}"), stored, found)?;
+            let found = self.investments.remove(&(platform, product, campaign, status)).unwrap_or((0, 0));
+            same(&format!("investments of campaign {campaign}"), stored.0, found.0)?;
+            same(&format!("delivered units of campaign {campaign}"), stored.1, found.1)?;
         }
         if let Some(((_, _, campaign, _), found)) = self.investments.pop_first() {
-            same(&format!("investments of campaign {campaign}"), 0, found)?;
+            same(&format!("investments of campaign {campaign}"), 0, found.0)?;
         }
         for (platform, stored) in archive.investor_counts()? {
             let found = self.investors.remove(&platform).unwrap_or(0);

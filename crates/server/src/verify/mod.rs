@@ -113,6 +113,16 @@ pub enum Difference {
     /// A token contract does not answer as it must.
     #[error("the token contract: {0}")]
     Contract(#[from] ContractError),
+    /// A running program found that a product's ledger and the register differ, and lets its credits rest.
+    #[error("product {id}: its credits rest since block {block_number}: {detail}")]
+    Frozen {
+        /// The product.
+        id: uuid::Uuid,
+        /// The finalized block at which it was found.
+        block_number: u64,
+        /// What differs.
+        detail: String,
+    },
     /// Register and ledger differ.
     #[error("register and ledger differ: {0}")]
     Register(String),
@@ -137,6 +147,34 @@ pub async fn verify_with(
     documents: &Path,
     networks: &[ConfiguredNetwork],
 ) -> Result<Report, Failure> {
+    check(data, database, documents, networks, Frozen::Named).await
+}
+
+/// As [`verify`], for what was restored: products whose credits rested in the backup rest again, and are not compared with
+/// their ledger.
+///
+/// # Errors
+/// The first difference, named.
+pub async fn verify_restored(data: &Path, database: Option<&str>) -> Result<Report, Failure> {
+    check(data, database, &documents_path(data, None), &[], Frozen::PassedOver).await
+}
+
+/// What is done about products whose credits rest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Frozen {
+    /// The first is named as what does not hold.
+    Named,
+    /// They are known.
+    PassedOver,
+}
+
+async fn check(
+    data: &Path,
+    database: Option<&str>,
+    documents: &Path,
+    networks: &[ConfiguredNetwork],
+    frozen: Frozen,
+) -> Result<Report, Failure> {
     let at = |path: &Path| {
         let path = path.display().to_string();
         move |error| Difference::Io(path, error)
@@ -153,6 +191,12 @@ pub async fn verify_with(
     let archive = still_reader(&live, &scratch.path)?;
     if let Some(damage) = archive.integrity_check()?.into_iter().next() {
         return Err(Difference::Damaged(damage).into());
+    }
+    if frozen == Frozen::Named
+        && let Some(product) = archive.frozen_products()?.into_iter().next()
+        && let Some(freeze) = product.freeze
+    {
+        return Err(Difference::Frozen { id: product.id.uuid(), block_number: freeze.block_number, detail: freeze.detail }.into());
     }
     let mut report = Report::default();
     let newest = journal::walk(&archive, &scratch.path, &mut report)?;

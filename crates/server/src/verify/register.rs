@@ -1,20 +1,20 @@
 //! The register against the ledger: every delivered credit is an event of its token contract, every event a credit, and
 //! every balance and the supply the sum of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::credit::{Credit, CreditState};
-use domain::ids::{CreditId, InvestmentId, ProductId};
+use domain::ids::{CreditId, InvestmentId};
 use domain::network::NetworkName;
 use domain::product::{Product, Token};
-use ledger::contract::{
-    Checkpoint, Kind, Outcome, TrustedRecord, balance_of, deployed_token, token_salt, total_supply, trusted_records,
-};
+use ledger::contract::{Checkpoint, TrustedRecord, balance_of, deployed_token, token_salt, total_supply, trusted_records};
 use ledger::{Address, At, B256, Chain};
 use store::Reader;
 
 use super::{CHUNK_ROWS, Difference, Ledger, Report};
+use crate::operations::freeze::Reconciled;
 use crate::operations::network::{NetworkPin, OLD_FACTORY_SETTING, pin_setting};
+use crate::reconciliation::{self, carry_out, compare_record, investment_of};
 
 /// The newest credit of each investment that excludes others: what may stand on the ledger.
 type Credits = BTreeMap<InvestmentId, Credit>;
@@ -38,6 +38,9 @@ pub async fn compare(
         after = Some(last.id);
         for product in &products {
             let Token::Deployed(address) = product.token else { continue };
+            if product.freeze.is_some() {
+                continue;
+            }
             let token = Address(address.bytes());
             let Some(Ledger { chain, pin }) = ledgers.get(&product.terms.network) else {
                 report.tokens_elsewhere += 1;
@@ -46,13 +49,16 @@ pub async fn compare(
             let (chain, pin) =
                 (chain.as_ref(), pin.ok_or_else(|| Difference::Register("the factory's address is not known".into()))?);
             let records = read_records(chain, &pin, product, token).await?;
-            let found = compare_records(&records, product, &credits, || {
+            let stored = archive.setting(&Reconciled::setting(product.id))?;
+            let reconciled = Reconciled::of_stored(stored.as_deref()).map_err(|fault| Difference::Register(fault.to_string()))?;
+            let acknowledged = reconciled.map(|reconciled| reconciled.acknowledged).unwrap_or_default();
+            let found = compare_records(&records, &acknowledged, product, &credits, || {
                 if credits_later.is_none() {
                     credits_later = Some(open_or_succeeded(later)?);
                 }
                 Ok(credits_later.clone().unwrap_or_default())
             })?;
-            compare_balances(chain, product, token, &found, report).await?;
+            compare_balances(chain, product, token, &records, report).await?;
             report.tokens += 1;
             report.issues += found.len() as u64;
         }
@@ -116,40 +122,37 @@ async fn read_records(
     Ok(trusted_records(chain, token, start, finalized).await?.records)
 }
 
-/// Units issued, by investment.
-type Issued = BTreeMap<InvestmentId, (Address, u128)>;
+/// The investments that the ledger issued.
+type Issued = BTreeSet<InvestmentId>;
 
 fn compare_records(
     records: &[TrustedRecord],
+    acknowledged: &[u64],
     product: &Product,
     credits: &Credits,
     mut credits_later: impl FnMut() -> Result<Credits, Difference>,
 ) -> Result<Issued, Difference> {
     let mut issued = Issued::new();
-    for trusted in records {
-        match trusted.record.outcome {
-            Outcome::Applied => {}
-            Outcome::AlreadyApplied | Outcome::Skipped(_) => continue,
-        }
+    for trusted in reconciliation::applied(records) {
         let item = &trusted.record.item;
-        let id = InvestmentId::new(uuid::Uuid::from_bytes(item.id));
-        if item.kind != Kind::Issue {
-            return Err(Difference::Register(format!("the ledger holds an order of kind {:?} that nobody gave", item.kind)));
+        if acknowledged.contains(&item.number) {
+            continue;
         }
+        let id = investment_of(item);
         let known = match credits.get(&id) {
             Some(credit) => Some(*credit),
             None => credits_later()?.get(&id).copied(),
         };
-        let credit =
-            known.ok_or_else(|| Difference::Register(format!("the ledger issued investment {id}, which has no credit")))?;
-        compare_one(trusted, product.id, &credit)?;
-        if issued.insert(id, (item.account, item.units)).is_some() {
+        // What is on its way gets its verdict later.
+        let _known =
+            compare_record(trusted, product.id, known.as_ref()).map_err(|finding| Difference::Register(finding.detail))?;
+        if !issued.insert(id) {
             return Err(Difference::Register(format!("investment {id} was issued twice")));
         }
     }
     for credit in credits.values().filter(|credit| credit.product_id == product.id) {
         let is_succeeded = matches!(credit.state, CreditState::Succeeded { .. });
-        if is_succeeded && !issued.contains_key(&credit.investment_id) {
+        if is_succeeded && !issued.contains(&credit.investment_id) {
             let text = format!("credit {} succeeded, but the ledger does not hold it", credit.id);
             return Err(Difference::Register(text));
         }
@@ -157,44 +160,16 @@ fn compare_records(
     Ok(issued)
 }
 
-fn compare_one(trusted: &TrustedRecord, product_id: ProductId, credit: &Credit) -> Result<(), Difference> {
-    let item = &trusted.record.item;
-    let differs = |what: &str| Err(Difference::Register(format!("credit {}: the ledger has {what}", credit.id)));
-    if credit.product_id != product_id {
-        return differs("it in another product's token");
-    }
-    if item.number != credit.number.get() {
-        return differs("another number");
-    }
-    if item.units != u128::from(credit.units.get()) {
-        return differs(&format!("{} units, the register {}", item.units, credit.units));
-    }
-    if item.account.0 != credit.address.bytes() {
-        return differs("another address");
-    }
-    match credit.state {
-        CreditState::Succeeded { transaction_hash, block_number, .. } => {
-            if transaction_hash != trusted.tx_hash.0 || block_number != trusted.block.number {
-                return differs("another ledger transaction");
-            }
-            Ok(())
-        }
-        // On its way: the verdict follows.
-        CreditState::Processing => Ok(()),
-        CreditState::Failed { .. } => differs("it although it failed"),
-    }
-}
-
 async fn compare_balances(
     chain: &dyn Chain,
     product: &Product,
     token: Address,
-    issued: &Issued,
+    records: &[TrustedRecord],
     report: &mut Report,
 ) -> Result<(), Difference> {
     let mut due: BTreeMap<Address, u128> = BTreeMap::new();
-    for (address, units) in issued.values() {
-        *due.entry(*address).or_default() += units;
+    for trusted in reconciliation::applied(records) {
+        carry_out(&trusted.record.item, &mut due);
     }
     for (address, units) in &due {
         let balance = balance_of(chain, token, *address, At::Finalized).await?;

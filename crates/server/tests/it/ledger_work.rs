@@ -3,6 +3,7 @@
 pub mod bench;
 mod contained;
 mod lanes;
+mod reconciled;
 mod restored;
 mod tending;
 

@@ -18,6 +18,7 @@ mod desk;
 mod documents;
 mod dry_run;
 mod faults;
+mod frozen;
 mod guide;
 mod health;
 mod idempotency;

@@ -22,11 +22,8 @@ use super::Reader;
 use super::investments::read_signed_documents;
 use super::snapshot::{Snapshot, Value, integrity_faults, journal_head};
 use crate::error::StoreError;
-use crate::queries::StoredEntry;
+use crate::queries::{InvestmentGroup, StoredEntry};
 use crate::rows::{Cells, Decode, Table as _};
-
-/// What investments are counted by.
-pub type InvestmentGroup = (OrganisationId, ProductId, CampaignId, Status);
 
 macro_rules! chunks {
     ($($(#[$doc:meta])* $name:ident: $id:ty => $row:ty;)+) => {
@@ -106,24 +103,24 @@ impl Reader {
         self.run(|snapshot| delivered_units_by_address(snapshot, product_id))
     }
 
-    /// How many investments of each platform, product, campaign and status are counted.
+    /// How many investments of each platform, product, campaign and status are counted, and how many units of them are delivered.
     ///
     /// # Errors
     /// As [`Reader::client`].
-    pub fn investment_counts(&self) -> Result<BTreeMap<InvestmentGroup, u64>, StoreError> {
-        let sql = "SELECT platform_id, product_id, campaign_id, status, rows FROM investment_count";
+    pub fn investment_counts(&self) -> Result<BTreeMap<InvestmentGroup, (u64, u64)>, StoreError> {
+        let sql = "SELECT platform_id, product_id, campaign_id, status, rows, units_delivered FROM investment_count";
         let mut counts = BTreeMap::new();
         self.run(|snapshot| {
             snapshot.each("investment_count", sql, [], &mut |row| {
                 let id = |place| row.id(place).ok().flatten();
                 let status = row.text(3).ok().flatten().and_then(Status::from_code);
-                let (Some(platform), Some(product), Some(campaign), Some(status), Some(rows)) =
-                    (id(0), id(1), id(2), status, count(row, 4))
+                let (Some(platform), Some(product), Some(campaign), Some(status), Some(rows), Some(units)) =
+                    (id(0), id(1), id(2), status, count(row, 4), count(row, 5))
                 else {
                     return Err(StoreError::Inconsistent { table: "investment_count", column: "rows", row: row.key() });
                 };
                 let group = (OrganisationId::new(platform), ProductId::new(product), CampaignId::new(campaign), status);
-                counts.insert(group, rows);
+                counts.insert(group, (rows, units));
                 Ok(())
             })
         })?;

@@ -1,7 +1,10 @@
 //! What the background work reads: everything of everybody, in the order in which it is to be done.
 
+use std::collections::BTreeMap;
+
 use domain::campaign::Campaign;
-use domain::ids::{CampaignId, LedgerTransactionId, ProductId};
+use domain::credit::Credit;
+use domain::ids::{CampaignId, InvestmentId, LedgerTransactionId, ProductId};
 use domain::instant::Instant;
 use domain::instruction::Instruction;
 use domain::ledger_transaction::{Attempt, LedgerTransaction, Signer};
@@ -11,7 +14,7 @@ use domain::wallet::{EvmAddress, Wallet};
 use uuid::Uuid;
 
 use super::Reader;
-use super::snapshot::Snapshot;
+use super::snapshot::{IDS_MAX, Snapshot};
 use crate::error::StoreError;
 use crate::queries::{LedgerBacklog, LiveLedgerTransaction};
 use crate::rows::Table;
@@ -34,6 +37,62 @@ impl Reader {
         let sql = "SELECT id FROM product WHERE network = ? ORDER BY created_at, id";
         let ids: Vec<Uuid> = self.run(|snapshot| snapshot.column("product", sql, [network.as_str().into()]))?;
         Ok(ids.into_iter().map(ProductId::new).collect())
+    }
+
+    /// The products whose token stands on a network, oldest first.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn deployed_products(&self, network: &NetworkName) -> Result<Vec<Product>, StoreError> {
+        let sql =
+            format!("{} WHERE token_address IS NOT NULL AND network = ? ORDER BY created_at, id", Product::COLUMNS.select());
+        self.run(|snapshot| snapshot.rows(&sql, [network.as_str().into()]))
+    }
+
+    /// The products whose credits rest, oldest first.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn frozen_products(&self) -> Result<Vec<Product>, StoreError> {
+        let sql = format!("{} WHERE frozen_at IS NOT NULL ORDER BY created_at, id", Product::COLUMNS.select());
+        self.run(|snapshot| snapshot.rows(&sql, []))
+    }
+
+    /// The units of a product that the register has delivered.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn units_delivered(&self, product_id: ProductId) -> Result<u64, StoreError> {
+        let sql = "SELECT CAST(coalesce(sum(units_delivered), 0) AS bigint) FROM investment_count WHERE product_id = ?";
+        let sum = self.run(|snapshot| snapshot.value::<i64>("investment_count", sql, [product_id.uuid().into()]))?;
+        Ok(sum.unwrap_or(0).unsigned_abs())
+    }
+
+    /// The newest credit of each of these investments that has one.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn newest_credits(&self, investments: &[InvestmentId]) -> Result<BTreeMap<InvestmentId, Credit>, StoreError> {
+        let ids: Vec<Uuid> = investments.iter().map(|id| id.uuid()).collect();
+        let mut newest = BTreeMap::new();
+        self.run(|snapshot| {
+            for chunk in ids.chunks(IDS_MAX) {
+                let credits: Vec<Credit> = snapshot.rows_of("investment_id", chunk, "created_at, id")?;
+                newest.extend(credits.into_iter().map(|credit| (credit.investment_id, credit)));
+            }
+            Ok(())
+        })?;
+        Ok(newest)
+    }
+
+    /// Whether a credit of a product succeeded in a block after this one. Reads the product's credits: for the rare case.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn has_succeeded_after(&self, product_id: ProductId, block_number: u64) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM credit WHERE product_id = ? AND block_number > ? LIMIT 1";
+        let block_number = i64::try_from(block_number).unwrap_or(i64::MAX);
+        self.run(|snapshot| snapshot.has_any(Credit::COLUMNS.table, sql, [product_id.uuid().into(), block_number.into()]))
     }
 
     /// A product's campaigns by the indexes that their investments' numbers begin with.
@@ -63,18 +122,19 @@ impl Reader {
     /// As [`Reader::client`].
     pub fn has_ledger_work(&self, network: &NetworkName) -> Result<bool, StoreError> {
         let sql = "SELECT 1 WHERE EXISTS (SELECT 1 FROM ledger_transaction WHERE state = 'live')
-            OR EXISTS (SELECT 1 FROM instruction JOIN product ON product.id = product_id WHERE state = 'queued' AND network = ?)
-            OR EXISTS (SELECT 1 FROM product WHERE token_address IS NULL AND network = ?)";
+            OR EXISTS (SELECT 1 FROM instruction JOIN product ON product.id = product_id
+                WHERE state = 'queued' AND network = ? AND frozen_at IS NULL)
+            OR EXISTS (SELECT 1 FROM product WHERE network = ? AND token_address IS NULL)";
         let parameters = [network.as_str().into(), network.as_str().into()];
         self.run(|snapshot| snapshot.has_any(LedgerTransaction::COLUMNS.table, sql, parameters))
     }
 
-    /// The products of a network that have instructions waiting.
+    /// The products of a network that have instructions waiting, without those whose credits rest.
     ///
     /// # Errors
     /// As [`Reader::client`].
     pub fn products_with_queued_instructions(&self, network: &NetworkName) -> Result<Vec<ProductId>, StoreError> {
-        let sql = "SELECT id FROM product WHERE network = ? AND EXISTS
+        let sql = "SELECT id FROM product WHERE network = ? AND frozen_at IS NULL AND EXISTS
             (SELECT 1 FROM instruction WHERE product_id = product.id AND state = 'queued') ORDER BY created_at, id";
         let ids: Vec<Uuid> = self.run(|snapshot| snapshot.column("product", sql, [network.as_str().into()]))?;
         Ok(ids.into_iter().map(ProductId::new).collect())
@@ -153,12 +213,14 @@ fn ledger_backlog(snapshot: &Snapshot<'_>) -> Result<LedgerBacklog, StoreError> 
     let oldest_bound = "SELECT created_at FROM instruction WHERE ledger_transaction_id IN
         (SELECT id FROM ledger_transaction WHERE state = 'live') ORDER BY created_at LIMIT 1";
     let live = "SELECT count(*) FROM ledger_transaction WHERE state = 'live'";
+    let frozen = "SELECT count(*) FROM product WHERE frozen_at IS NOT NULL";
     let count = |table, sql| Ok::<_, StoreError>(snapshot.value::<i64>(table, sql, [])?.unwrap_or(0).unsigned_abs());
     let oldest = [oldest_queued, oldest_bound].map(|sql| snapshot.value::<Instant>("instruction", sql, []));
     let [oldest_queued, oldest_bound] = oldest;
     Ok(LedgerBacklog {
         open_transactions: count("ledger_transaction", live)?,
         queued_instructions: count("instruction", queued)?,
+        frozen_products: count("product", frozen)?,
         oldest_processing_at: oldest_queued?.into_iter().chain(oldest_bound?).min(),
     })
 }

@@ -1,5 +1,6 @@
 //! Issuers, products and listings.
 
+use domain::freeze::{Difference, Freeze};
 use domain::money::Money;
 use domain::network::NetworkName;
 use domain::product::{AssetCode, Issuer, Listing, Product, ProductTerms, ProductType, Token};
@@ -47,7 +48,8 @@ table!(
     ],
     changing: [
         "nominal_value_minor", "nominal_value_currency", "interest", "terms_version", "reserved", "campaigns_created",
-        "campaign_indexes_skipped", "token_address", "version",
+        "campaign_indexes_skipped", "frozen_at", "frozen_block", "frozen_difference", "frozen_detail", "is_release_asked",
+        "token_address", "version",
     ]
 );
 
@@ -79,6 +81,12 @@ impl Encode for Product {
         };
         row.number(u64::from(self.terms_version)).units(self.reserved).number(u64::from(self.campaigns_created));
         row.number(u64::from(self.campaign_indexes_skipped));
+        let freeze = self.freeze.as_ref();
+        row.optional_instant(freeze.map(|freeze| freeze.since))
+            .optional_number(freeze.map(|freeze| freeze.block_number))
+            .optional_text(freeze.map(|freeze| freeze.difference.code()))
+            .optional_text(freeze.map(|freeze| freeze.detail.as_str()))
+            .flag(freeze.is_some_and(|freeze| freeze.is_release_asked));
         match self.token {
             Token::Deploying => row.optional_bytes(None),
             Token::Deployed(address) => row.bytes(&address.bytes()),
@@ -123,9 +131,23 @@ impl Decode for Product {
             reserved: row.units()?,
             campaigns_created: row.number()?,
             campaign_indexes_skipped: row.number()?,
+            freeze: freeze(row)?,
             token: row.optional_address()?.map_or(Token::Deploying, Token::Deployed),
             version: row.number()?,
         })
+    }
+}
+
+/// Why a product's credits rest: five columns that are filled together.
+fn freeze<C: Cells>(row: &mut Decoder<'_, C>) -> Result<Option<Freeze>, StoreError> {
+    let (since, block_number) = (row.optional_instant()?, row.optional_number()?);
+    let (difference, detail) = (row.optional_code(Difference::from_code)?, row.optional_text()?.map(str::to_owned));
+    match (since, block_number, difference, detail, row.flag()?) {
+        (Some(since), Some(block_number), Some(difference), Some(detail), is_release_asked) => {
+            Ok(Some(Freeze { since, block_number, difference, detail, is_release_asked }))
+        }
+        (None, None, None, None, false) => Ok(None),
+        _ => Err(row.fault()),
     }
 }
 

@@ -214,6 +214,10 @@ fn s09_sql_cannot_write_an_illegal_state() {
         ("credit", "finished_at = {time}"),
         ("credit", "units = 0"),
         ("investment_count", "rows = -1"),
+        ("investment_count", "units_delivered = 1"),
+        ("product", "frozen_at = {time}"),
+        ("product", "frozen_block = 1"),
+        ("product", "frozen_difference = 'units'"),
     ] {
         let sql = in_dialect(&store, &format!("UPDATE {table} SET {change}"));
         assert_refused(&store, &sql, store.either("CHECK constraint failed", "violates check constraint"));

@@ -118,6 +118,7 @@ pub(crate) fn product(number: u64, owner: OrganisationId) -> Product {
         reserved: units(10_000),
         campaigns_created: 2,
         campaign_indexes_skipped: 3,
+        freeze: None,
         terms_version: 1,
         token: Token::Deploying,
         created_at: at(i64::try_from(number).unwrap()),

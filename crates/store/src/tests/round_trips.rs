@@ -3,6 +3,7 @@
 use domain::campaign::Rule;
 use domain::credit::{CreditFailure, CreditState};
 use domain::document::{ContentCheck, SignedDocumentType};
+use domain::freeze::{Difference, Freeze};
 use domain::ids::{InvestmentId, InvestorId, LedgerTransactionId};
 use domain::instruction::InstructionState;
 use domain::investment::{AssignedWallet, Ended, Ending, Facts, Investment, LatestCredit, Progress, Review};
@@ -95,6 +96,13 @@ fn products_of_every_type_come_back() {
         product.terms.issuable_units_max = Units::new(UNITS_MAX).unwrap();
         product.reserved = if odd { product.terms.issuable_units_max } else { Units::ZERO };
         product.token = if odd { Token::Deployed(address(number)) } else { Token::Deploying };
+        product.freeze = odd.then(|| Freeze {
+            since: at(2),
+            block_number: u64::from(u32::MAX) * 9,
+            difference: Difference::ALL[usize::try_from(number).unwrap() % 4],
+            detail: "the ledger issued 101 units, the register delivered 100".to_owned(),
+            is_release_asked: number % 4 == 1,
+        });
         store.put(|book, _| book.products.put(product.id, product.clone())).unwrap();
         product.version = 1;
         assert_eq!(store.reader.product_any(product.id).unwrap(), Some(product.clone()));

@@ -178,9 +178,16 @@ fn sums_for_verify_are_those_of_the_rows() {
     assert_eq!(store.reader.delivered_units_by_address(id(PRODUCT)).unwrap(), expected);
     assert_eq!(store.reader.delivered_units_by_address(id(OTHER_PRODUCT)).unwrap(), BTreeMap::new());
     let counts = store.reader.investment_counts().unwrap();
-    assert_eq!(counts.values().sum::<u64>(), 6);
+    assert_eq!(counts.values().map(|(rows, _)| rows).sum::<u64>(), 6);
     let delivered = counts.iter().filter(|((.., status), _)| *status == domain::investment::Status::Delivered);
-    assert_eq!(delivered.map(|(_, rows)| rows).sum::<u64>(), 4);
+    let delivered = delivered.fold((0, 0), |sum, (_, counted)| (sum.0 + counted.0, sum.1 + counted.1));
+    assert_eq!(delivered.0, 4);
+    assert_eq!(store.reader.units_delivered(id(PRODUCT)).unwrap(), delivered.1);
+    assert_eq!(
+        counts.iter().filter(|((.., status), _)| *status != domain::investment::Status::Delivered).map(|(_, c)| c.1).sum::<u64>(),
+        0
+    );
+    assert_eq!(store.reader.units_delivered(id(OTHER_PRODUCT)).unwrap(), 0);
 }
 
 #[test]

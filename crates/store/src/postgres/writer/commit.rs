@@ -28,14 +28,16 @@ const SET_PERSON: &str = "INSERT INTO investor_person (investor_id, sealed) SELE
 const COUNT_INVESTORS: &str = "INSERT INTO investor_count (platform_id, rows) SELECT * FROM UNNEST($1::uuid[], $2::bigint[])
     ON CONFLICT (platform_id) DO UPDATE SET rows = investor_count.rows + EXCLUDED.rows";
 /// Two statements, because a CHECK looks at the row an upsert would insert before it finds the one to change.
-const CHANGE_INVESTMENT_COUNT: &str = "UPDATE investment_count AS stored SET rows = stored.rows + change.rows
-    FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[])
-        AS change (platform_id, product_id, campaign_id, status, rows)
+const CHANGE_INVESTMENT_COUNT: &str = "UPDATE investment_count AS stored
+    SET rows = stored.rows + change.rows, units_delivered = stored.units_delivered + change.units_delivered
+    FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[])
+        AS change (platform_id, product_id, campaign_id, status, rows, units_delivered)
     WHERE stored.platform_id = change.platform_id AND stored.product_id = change.product_id
         AND stored.campaign_id = change.campaign_id AND stored.status = change.status";
-const INSERT_INVESTMENT_COUNT: &str = "INSERT INTO investment_count (platform_id, product_id, campaign_id, status, rows)
-    SELECT change.* FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[])
-        AS change (platform_id, product_id, campaign_id, status, rows)
+const INSERT_INVESTMENT_COUNT: &str =
+    "INSERT INTO investment_count (platform_id, product_id, campaign_id, status, rows, units_delivered)
+    SELECT change.* FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[])
+        AS change (platform_id, product_id, campaign_id, status, rows, units_delivered)
     WHERE NOT EXISTS (SELECT 1 FROM investment_count AS stored
         WHERE stored.platform_id = change.platform_id AND stored.product_id = change.product_id
             AND stored.campaign_id = change.campaign_id AND stored.status = change.status)";
@@ -185,14 +187,15 @@ impl Writing {
             return Ok(());
         }
         for sql in [CHANGE_INVESTMENT_COUNT, INSERT_INVESTMENT_COUNT] {
-            let mut columns: [ColumnCells; 5] = Default::default();
-            for ((platform, product, campaign, status), rows) in &counts {
-                let [platforms, products, campaigns, statuses, changes] = &mut columns;
+            let mut columns: [ColumnCells; 6] = Default::default();
+            for ((platform, product, campaign, status), change) in &counts {
+                let [platforms, products, campaigns, statuses, rows, units] = &mut columns;
                 platforms.push(Cell::Id(platform.uuid()))?;
                 products.push(Cell::Id(product.uuid()))?;
                 campaigns.push(Cell::Id(campaign.uuid()))?;
                 statuses.push(Cell::Text(status.code()))?;
-                changes.push(Cell::Number(*rows))?;
+                rows.push(Cell::Number(change.rows))?;
+                units.push(Cell::Number(change.units_delivered))?;
             }
             self.pipeline.ask("investment_count", sql, boxed(columns));
         }

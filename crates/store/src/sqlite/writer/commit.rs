@@ -23,10 +23,11 @@ const SET_PERSON: &str = "INSERT INTO investor_person (investor_id, sealed) VALU
 const COUNT_INVESTORS: &str = "INSERT INTO investor_count (platform_id, rows) VALUES (?1, ?2)
     ON CONFLICT (platform_id) DO UPDATE SET rows = rows + ?2";
 /// Two statements, because a CHECK looks at the row an upsert would insert before it finds the one to change.
-const CHANGE_INVESTMENT_COUNT: &str = "UPDATE investment_count SET rows = rows + ?5
+const CHANGE_INVESTMENT_COUNT: &str = "UPDATE investment_count SET rows = rows + ?5, units_delivered = units_delivered + ?6
     WHERE platform_id = ?1 AND product_id = ?2 AND campaign_id = ?3 AND status = ?4";
 const INSERT_INVESTMENT_COUNT: &str =
-    "INSERT INTO investment_count (platform_id, product_id, campaign_id, status, rows) VALUES (?1, ?2, ?3, ?4, ?5)";
+    "INSERT INTO investment_count (platform_id, product_id, campaign_id, status, rows, units_delivered)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 /// Writes the changed rows and the record into the open database transaction.
 pub(super) fn write(connection: &Connection, book: &Book, record: &Record) -> Result<(), StoreError> {
@@ -166,8 +167,9 @@ fn count_investors<K: Ord + Copy>(connection: &Connection, investors: &Table<K, 
 }
 
 fn count_investments<K: Ord + Copy>(connection: &Connection, investments: &Table<K, Investment>) -> Result<(), StoreError> {
-    for ((platform, product, campaign, status), rows) in changes::investment_counts(investments) {
-        let parameters = (platform.bytes(), product.bytes(), campaign.bytes(), status.code(), rows);
+    for ((platform, product, campaign, status), change) in changes::investment_counts(investments) {
+        let parameters =
+            (platform.bytes(), product.bytes(), campaign.bytes(), status.code(), change.rows, change.units_delivered);
         if execute(connection, "investment_count", CHANGE_INVESTMENT_COUNT, parameters)? == 0 {
             execute(connection, "investment_count", INSERT_INVESTMENT_COUNT, parameters)?;
         }
