@@ -15,6 +15,9 @@ use serde::Deserialize;
 /// The most gas of one transaction where nothing is said (EIP-7825).
 const TRANSACTION_GAS_MAX: u64 = 16_777_216;
 
+/// For how long no node may be readable where nothing is said.
+pub const UNKNOWN_AFTER_DEFAULT: Duration = Duration::from_mins(10);
+
 /// A network as the program works with it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfiguredNetwork {
@@ -28,6 +31,8 @@ pub struct ConfiguredNetwork {
     pub validity_s: i64,
     /// How long a ledger transaction waits for a block before more is offered for its gas.
     pub bump_after: Duration,
+    /// For how long none of its nodes may be readable before its processing credits are shown as unknown.
+    pub unknown_after: Duration,
     /// How often it is looked at while something is open.
     pub look_every: Duration,
     /// The most units that are signed for on one day (UTC), over all its tokens; `None` for no limit.
@@ -129,6 +134,7 @@ struct Section {
     validity_s: Option<u32>,
     bump_after_s: Option<u32>,
     look_every_ms: Option<u32>,
+    unknown_after_s: Option<u32>,
     issued_units_per_day_max: Option<u64>,
     signer: SignerSection,
 }
@@ -243,6 +249,7 @@ fn configured(name: NetworkName, section: Section, folder: &Path) -> Result<Conf
         signer,
         validity_s: section.validity_s.unwrap_or(30 * 60).into(),
         bump_after: Duration::from_secs(section.bump_after_s.unwrap_or(90).into()),
+        unknown_after: section.unknown_after_s.map_or(UNKNOWN_AFTER_DEFAULT, |seconds| Duration::from_secs(seconds.into())),
         look_every: Duration::from_millis(section.look_every_ms.unwrap_or(2_000).into()),
         issued_units_per_day_max: section.issued_units_per_day_max,
         name,
@@ -283,6 +290,7 @@ mod tests {
         finality = { tag = true, depth = 16 }
         fees = { fee-per-gas-wei-max = 500_000_000_000, tip-per-gas-wei-max = 60_000_000_000, tip-per-gas-wei-min = 25_000_000_000 }
         validity-s = 600
+        unknown-after-s = 120
         issued-units-per-day-max = 1000
         signer = { pkcs11-module = "/lib/hsm.so", token-label = "registrar", key-label = "issuing", pin-file = "pin" }
 
@@ -309,6 +317,7 @@ mod tests {
         let SignerSource::Pkcs11 { key, pin } = &polygon.signer else { panic!("a device") };
         assert_eq!((key.token_label.as_str(), pin.as_path()), ("registrar", Path::new("/etc/scrip/pin")));
         assert_eq!(test.network.finality, FinalityRule::Depth { blocks: 12 });
+        assert_eq!((polygon.unknown_after, test.unknown_after), (Duration::from_secs(120), UNKNOWN_AFTER_DEFAULT));
         assert_eq!((test.validity_s, test.bump_after, test.look_every.as_millis()), (1_800, Duration::from_secs(90), 2_000));
         assert_eq!((test.network.transaction_gas_max, test.issued_units_per_day_max), (16_777_216, None));
         let SignerSource::KeyFile { path, address, .. } = &test.signer else { panic!("a file") };

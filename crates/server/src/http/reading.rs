@@ -71,7 +71,7 @@ pub fn shown_page<T, V: Serialize>(
     (request, address): &(PageRequest, String),
     page: store::queries::Page<T>,
     position: fn(&T) -> Position,
-    show: fn(&T) -> V,
+    show: impl Fn(&T) -> V,
 ) -> Json<Page<V>> {
     Json(request.page(&counter.cursors, address, page, position).map(|row| show(&row)))
 }

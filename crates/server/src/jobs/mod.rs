@@ -16,6 +16,7 @@ mod gate;
 pub mod head;
 pub mod lane;
 pub mod produce;
+mod readable;
 mod reconcile;
 mod recover;
 pub mod refresh;
@@ -50,6 +51,7 @@ use contain::SetAside;
 pub use fault::LedgerFault;
 use gate::Compared;
 use lane::{Holding, LaneKeeper};
+use readable::Readability;
 use reconcile::Reconciliation;
 use recover::Recovery;
 pub use supervise::supervise;
@@ -80,6 +82,8 @@ pub struct LedgerPolicy {
     pub open_max: usize,
     /// How long a process that gives no sign of life keeps the lane.
     pub lease: Duration,
+    /// For how long no node may be readable before processing credits are shown as unknown.
+    pub unknown_after: Duration,
     /// How often the ledger is looked at while something is open and nothing rings.
     pub look_every: Duration,
 }
@@ -142,6 +146,8 @@ pub struct LedgerWork {
     set_aside: SetAside,
     /// Tokens whose code this run has compared.
     tokens: BTreeMap<ProductId, Address>,
+    /// Whether the network's nodes can be read.
+    readability: Readability,
     /// What comparing the products came to so far.
     reconciliation: Reconciliation,
     /// What was read of the tokens' records, while the lane was held under one number.
@@ -210,6 +216,7 @@ impl LedgerWork {
             explained: BTreeSet::new(),
             set_aside: SetAside::default(),
             tokens: BTreeMap::new(),
+            readability: Readability::default(),
             reconciliation: Reconciliation::default(),
             seen: BTreeMap::new(),
             seen_under: 0,
@@ -264,6 +271,7 @@ impl LedgerWork {
         if looked.is_err() {
             self.meters.faults.increment(1);
         }
+        self.note_readability(&looked).await;
         looked
     }
 

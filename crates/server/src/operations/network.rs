@@ -108,6 +108,53 @@ impl Operation for PinNetwork {
     }
 }
 
+/// The name, before the network's, under which it is remembered that a network cannot be read.
+pub const UNREADABLE_SETTING: &str = "ledger_unreadable.";
+
+/// Whether a network's nodes can be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unreadable {
+    /// Since when none can, in microseconds since 1970; `None` while one can.
+    pub since_micros: Option<i64>,
+}
+
+impl Unreadable {
+    /// The name under which it is remembered of a network.
+    #[must_use]
+    pub fn setting(network: &NetworkName) -> String {
+        format!("{UNREADABLE_SETTING}{network}")
+    }
+
+    /// Reads the stored form. It only says how something is shown, so what cannot be read counts as nothing.
+    #[must_use]
+    pub fn of_stored(stored: Option<&[u8]>) -> Self {
+        stored.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
+    }
+}
+
+/// Remembers that a network cannot be read, or that it can be read again.
+#[derive(Clone, Debug)]
+pub struct PutUnreadable {
+    /// The network.
+    pub network: NetworkName,
+    /// What is remembered from now on.
+    pub unreadable: Unreadable,
+}
+
+impl Operation for PutUnreadable {
+    type Output = ();
+
+    fn want(&self, _wanted: &mut Wanted) {}
+
+    fn run(&self, _book: &mut Book, cx: &mut Context<'_>) -> Result<(), Refused> {
+        // A number or nothing: nothing that JSON could refuse.
+        let value = serde_json::to_vec(&self.unreadable).unwrap_or_default();
+        cx.record.settings.push(Setting { name: Unreadable::setting(&self.network).into(), value });
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,7 +20,7 @@ use crate::entropy::Entropy;
 use crate::jobs::lane::holder_of;
 use crate::jobs::{BlockTime, LedgerFault, LedgerParts, LedgerPolicy, LedgerWork, produce, supervise};
 use crate::keyring::KeyUse;
-use crate::networks::ConfiguredNetwork;
+use crate::networks::{ConfiguredNetwork, UNKNOWN_AFTER_DEFAULT};
 use crate::operations::network::{NetworkPin, pin_setting};
 
 /// Wei the embedded ledger's registrar starts with: more than any number of batches costs.
@@ -163,6 +163,7 @@ fn parts_of(office: &Office, network: &ConfiguredNetwork, holder: HolderId, leas
             bump_after: Some(network.bump_after),
             open_max: OPEN_MAX,
             lease,
+            unknown_after: network.unknown_after,
             look_every: network.look_every,
         },
         meters: office.meters.ledger.clone(),
@@ -222,6 +223,7 @@ pub const fn embedded_policy(lease: Duration) -> LedgerPolicy {
         bump_after: None,
         open_max: OPEN_MAX,
         lease,
+        unknown_after: UNKNOWN_AFTER_DEFAULT,
         look_every: Duration::from_millis(500),
     }
 }

@@ -17,7 +17,7 @@ use ledger::pin::PinFault;
 use ledger::transaction::decode;
 use ledger::{Address, At, Chain};
 use server::jobs::LedgerFault;
-use server::operations::network::{NetworkPin, pin_setting};
+use server::operations::network::{NetworkPin, UNREADABLE_SETTING, Unreadable, pin_setting};
 use server::operations::setting::PutSetting;
 
 use bench::{Bench, Ordered, VALIDITY_S};
@@ -285,4 +285,40 @@ async fn no_more_nonces_are_in_flight_than_nodes_keep() {
     let address = ledger::transaction::Signer::address(bench.device.as_ref());
     let nonces: Vec<u64> = bench.chain.sent.lock().unwrap().iter().map(|raw| decode(raw).unwrap().transaction.nonce).collect();
     assert_eq!(bench.chain.nonce(address, At::Finalized).await.unwrap(), nonces.iter().max().unwrap() + 1, "no gap is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_no_node_can_be_read_is_written_down_once_and_so_is_its_end() {
+    let (mut bench, ordered) = three(1).await;
+    bench.policy.unknown_after = std::time::Duration::ZERO;
+    bench.restart_worker();
+    let product_id = bench.product_id();
+    let told = |bench: &Bench| {
+        let stored = bench.office.archive.setting_of_network(UNREADABLE_SETTING, product_id).unwrap();
+        Unreadable::of_stored(stored.as_deref()).since_micros
+    };
+    bench.work.round().await.unwrap();
+    assert_eq!(told(&bench), None);
+    bench.chain.fake.script_unreachable_reads(usize::MAX);
+    assert!(bench.work.round().await.is_err());
+    let since = told(&bench).expect("it is written down");
+    assert!((0..=60_000_000).contains(&(bench.now().micros() - since)));
+    let commits = bench.metric("scrip_desk_batch_commands_count");
+    for _round in 0..3 {
+        assert!(bench.work.round().await.is_err());
+    }
+    assert_eq!((told(&bench), bench.metric("scrip_desk_batch_commands_count")), (Some(since), commits));
+    assert!(ordered.iter().all(|one| bench.credit(*one).state == CreditState::Processing), "only the judge ends a credit");
+    // Another worker, which does not know that it was written down, takes it back.
+    bench.restart_worker();
+    bench.chain.fake.script_unreachable_reads(0);
+    bench.work.round().await.unwrap();
+    assert_eq!(told(&bench), None);
+    bench.finish(&ordered).await;
+    bench.expect_succeeded(&ordered);
+    // Nobody is told of what lasts less than it may.
+    bench.policy.unknown_after = std::time::Duration::from_secs(600);
+    bench.restart_worker();
+    bench.chain.fake.script_unreachable_reads(usize::MAX);
+    assert!(bench.work.round().await.is_err() && told(&bench).is_none());
 }

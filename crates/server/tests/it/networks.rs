@@ -262,3 +262,57 @@ async fn l04_l22_a_drained_signer_and_dear_gas_are_waited_for_and_told_and_nothi
     assert!(paid <= 100_000_000_000, "{paid} wei per gas");
     world.stop().await;
 }
+
+/// A network of which no node answers: credits are shown as unknown, by a server that does no ledger work as well, stay
+/// processing, and end by themselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credit_is_unknown_only_while_no_node_can_be_read_and_ends_by_itself() {
+    let anvil = Anvil::start().await;
+    let _miner = anvil.mine();
+    let folder = tempfile::tempdir().unwrap();
+    assert!(initialise(folder.path(), &anvil.configure(folder.path())).status.success());
+    let world = world_on(&anvil, folder).await;
+    let campaign = world.campaign(json!({})).await;
+    let (delivered, before) = order(&world, &campaign).await;
+    let session = world.distributor().await;
+    assert_eq!(session.ended_credit(&delivered, &before).await["status"], "succeeded");
+    let folder = world.stop().await;
+
+    // Nobody listens on port 1.
+    let file = anvil.configure(folder.path());
+    let text = std::fs::read_to_string(&file).unwrap().replace(&anvil.url, "http://127.0.0.1:1");
+    std::fs::write(&file, text.replace("look-every-ms", "unknown-after-s = 0\nlook-every-ms")).unwrap();
+    let networks = server::networks::read(&file).unwrap();
+    let world = World::start_in(folder, |settings| settings.networks = networks).await;
+    let session = world.distributor().await;
+    let (investment, credit) = order(&world, &campaign).await;
+    let list = format!("{INVESTMENTS}{investment}/credits/");
+    let path = format!("{list}{credit}/");
+    let mut polls = 0..POLLS_MAX;
+    let shown = loop {
+        polls.next().expect("the credit is shown as unknown");
+        let shown = session.get(&path).await.expect(200).body;
+        if shown["status"] == "unknown" {
+            break shown;
+        }
+        assert_eq!(shown["status"], "processing");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!((&shown["error_code"], &shown["finished_at"]), (&json!("ledger_unreadable"), &Value::Null));
+    assert_eq!(session.get(&list).await.expect(200).body["results"], json!([shown]));
+    session.post_empty(&list).await.expect_refused("credit_exists");
+    // What has ended is not unknown.
+    assert_eq!(session.get(&format!("{INVESTMENTS}{delivered}/credits/{before}/")).await.expect(200).body["status"], "succeeded");
+    let folder = world.stop().await;
+    let world = World::start_in(folder, |_| {}).await;
+    let session = world.distributor().await;
+    assert_eq!(session.get(&path).await.expect(200).body, shown, "by a server without the network as well");
+    let folder = world.stop().await;
+
+    let networks = anvil.configured(folder.path());
+    let world = World::start_in(folder, |settings| settings.networks = networks).await;
+    let session = world.distributor().await;
+    let ended = session.ended_credit(&investment, &credit).await;
+    assert_eq!(ended["status"], "succeeded", "{ended}");
+    world.stop().await;
+}

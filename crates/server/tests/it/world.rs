@@ -363,7 +363,7 @@ impl Session {
         for _poll in 0..POLLS_MAX {
             let credit = self.get(&format!("/distributor/v2/investments/{investment_id}/credits/{credit_id}/")).await;
             let credit = credit.expect(200).body;
-            if credit["status"] != "processing" {
+            if credit["status"] != "processing" && credit["status"] != "unknown" {
                 return credit;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

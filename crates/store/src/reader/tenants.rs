@@ -1,6 +1,6 @@
 //! Organisations, clients, issuers; settings and revoked tokens.
 
-use domain::ids::{ClientId, IssuerId, OrganisationId};
+use domain::ids::{ClientId, IssuerId, OrganisationId, ProductId};
 use domain::organisation::{Client, Organisation, OrganisationKind};
 use domain::product::Issuer;
 
@@ -44,6 +44,15 @@ impl Reader {
     /// As [`Reader::client`].
     pub fn setting(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.run_at_once(|snapshot| snapshot.value("setting", "SELECT value FROM setting WHERE name = ?", [name.into()]))
+    }
+
+    /// The setting whose name is this prefix and a product's network.
+    ///
+    /// # Errors
+    /// As [`Reader::client`].
+    pub fn setting_of_network(&self, prefix: &str, product_id: ProductId) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT value FROM setting WHERE name = (SELECT CAST(? AS text) || network FROM product WHERE id = ?)";
+        self.run_at_once(|snapshot| snapshot.value("setting", sql, [prefix.into(), product_id.uuid().into()]))
     }
 
     /// The organisation of a kind and name.

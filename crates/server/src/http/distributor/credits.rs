@@ -9,6 +9,7 @@ use axum::response::Response;
 use domain::credit::{Credit, CreditState};
 use domain::ids::{CreditId, InvestmentId};
 use serde::Serialize;
+use store::{Reader, StoreError};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,6 +24,7 @@ use crate::http::page::{Page, Position};
 use crate::http::problem::Problem;
 use crate::http::reading::{Ids, ListAsked, NoQuery, shown_page};
 use crate::operations::credit::OrderCredit;
+use crate::operations::network::{UNREADABLE_SETTING, Unreadable};
 
 /// The task that issues an investment's units to its wallet.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -30,7 +32,8 @@ use crate::operations::credit::OrderCredit;
 pub struct CreditView {
     id: Uuid,
     investment_id: Uuid,
-    /// `processing`, `succeeded` or `failed`; `unknown` only while no ledger node can be read.
+    /// `processing`, `succeeded` or `failed`. `unknown` stands for `processing` while no node of the ledger can be read; the
+    /// credit ends by itself afterwards.
     #[schema(example = "processing")]
     status: &'static str,
     /// What went wrong, in a sentence.
@@ -52,6 +55,29 @@ pub struct CreditView {
     created_at: String,
     #[schema(required = true, format = DateTime)]
     finished_at: Option<String>,
+}
+
+/// What is said of a credit whose end nobody can see.
+const UNREADABLE: &str = "No node of the ledger can be read at present. The credit ends by itself when one can be read again.";
+const UNREADABLE_CODE: &str = "ledger_unreadable";
+
+impl CreditView {
+    /// The credit as it is shown while its ledger can be read, or while it cannot.
+    fn shown(credit: &Credit, is_readable: bool) -> Self {
+        match credit.state {
+            CreditState::Processing if !is_readable => {
+                Self { status: "unknown", error: Some(UNREADABLE), error_code: Some(UNREADABLE_CODE), ..Self::from(credit) }
+            }
+            CreditState::Processing | CreditState::Succeeded { .. } | CreditState::Failed { .. } => Self::from(credit),
+        }
+    }
+}
+
+/// Whether the ledger of these credits can be read: asked only where one of them is processing. They are of one investment.
+fn is_readable(archive: &Reader, credits: &[Credit]) -> Result<bool, StoreError> {
+    let Some(processing) = credits.iter().find(|credit| credit.state == CreditState::Processing) else { return Ok(true) };
+    let stored = archive.setting_of_network(UNREADABLE_SETTING, processing.product_id)?;
+    Ok(Unreadable::of_stored(stored.as_deref()).since_micros.is_none())
 }
 
 impl From<&Credit> for CreditView {
@@ -98,9 +124,14 @@ async fn list_credits(
     let list = format!("distributor/investments/{investment_id}/credits");
     let page = asked.page(&counter, caller.organisation_id, &list)?;
     let (platform_id, request) = (caller.organisation_id, page.0.rows());
-    let rows = counter.find(move |archive| archive.credits(platform_id, InvestmentId::new(investment_id), request)).await?;
+    let found = counter.find(move |archive| {
+        let Some(rows) = archive.credits(platform_id, InvestmentId::new(investment_id), request)? else { return Ok(None) };
+        let is_readable = is_readable(archive, &rows.rows)?;
+        Ok(Some((rows, is_readable)))
+    });
+    let (rows, is_readable) = found.await?;
     let position = |credit: &Credit| Position { created_at: credit.created_at, id: credit.id.uuid() };
-    Ok(shown_page(&counter, &page, rows, position, |credit| CreditView::from(credit)))
+    Ok(shown_page(&counter, &page, rows, position, |credit| CreditView::shown(credit, is_readable)))
 }
 
 /// Trigger the crediting of an investment's units to its wallet.
@@ -133,6 +164,10 @@ async fn read_credit(
     _: NoQuery,
 ) -> Result<Json<CreditView>, Problem> {
     let (platform_id, investment_id) = (caller.organisation_id, InvestmentId::new(investment_id));
-    let credit = counter.find(move |archive| archive.credit(platform_id, investment_id, CreditId::new(credit_id))).await?;
-    Ok(Json(CreditView::from(&credit)))
+    let found = counter.find(move |archive| {
+        let Some(credit) = archive.credit(platform_id, investment_id, CreditId::new(credit_id))? else { return Ok(None) };
+        Ok(Some((credit, is_readable(archive, &[credit])?)))
+    });
+    let (credit, is_readable) = found.await?;
+    Ok(Json(CreditView::shown(&credit, is_readable)))
 }
