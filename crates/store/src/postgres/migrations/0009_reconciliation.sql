@@ -4,7 +4,7 @@ ALTER TABLE product ADD COLUMN frozen_block bigint CHECK (frozen_block >= 0);
 ALTER TABLE product ADD COLUMN frozen_difference text CHECK (frozen_difference IN ('records_do_not_fold', 'foreign_order', 'other_order', 'units'));
 ALTER TABLE product ADD COLUMN frozen_detail text CHECK ((frozen_detail IS NULL) = (frozen_at IS NULL)
     AND (frozen_block IS NULL) = (frozen_at IS NULL) AND (frozen_difference IS NULL) = (frozen_at IS NULL));
-ALTER TABLE product ADD COLUMN is_release_asked boolean NOT NULL DEFAULT false;
+ALTER TABLE product ADD COLUMN is_release_asked boolean NOT NULL DEFAULT false CHECK (NOT is_release_asked OR frozen_at IS NOT NULL);
 ALTER TABLE investment_count ADD COLUMN units_delivered bigint NOT NULL DEFAULT 0
     CHECK (units_delivered = 0 OR (status = 'DELIVERED' AND units_delivered > 0));
 UPDATE investment_count SET units_delivered = counted.units FROM (
