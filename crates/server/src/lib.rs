@@ -5,6 +5,7 @@ pub mod breakdown;
 pub mod clock;
 pub mod command;
 pub mod configuration;
+pub mod crash;
 pub mod demo;
 pub mod desk;
 pub mod directory;

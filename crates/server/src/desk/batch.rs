@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::work::{Found, ToRemember, Work};
 use super::{DeskCounts, DeskError, Rendered, Safeguards};
 use crate::clock::day_of;
+use crate::crash::CrashPoint;
 use crate::entropy::Entropy;
 use crate::fence::{self, WentBack};
 use crate::keyring::{self, Keyring};
@@ -52,6 +53,8 @@ struct Decided {
     record: Record,
     head: Head,
     queued_instructions: bool,
+    /// Whether a verdict is among it.
+    ended_credits: bool,
 }
 
 /// Why a batch was not decided.
@@ -243,7 +246,13 @@ impl<W: Writer> Batches<W> {
         let keys_for_later = Bug::KeyOutsideCommit.is_planted().then(|| std::mem::take(&mut decided.record.answers));
         let batch_id = decided.record.batch_id;
         let began = Instant::now();
-        match self.writer.commit(&decided.book, &decided.record).await {
+        if decided.queued_instructions {
+            CrashPoint::CreditDecided.reached();
+        }
+        let committing = self.writer.commit(&decided.book, &decided.record);
+        let committed =
+            if decided.ended_credits { CrashPoint::VerdictWriting.during(committing).await } else { committing.await };
+        match committed {
             Ok(()) => self.counts.meters.commit.record(began.elapsed()),
             Err(StoreError::CommitUnknown) if Bug::BlindRerun.is_planted() => {
                 *is_in_doubt = true;
@@ -264,6 +273,9 @@ impl<W: Writer> Batches<W> {
         }
         if let Some(answers) = keys_for_later {
             self.remember_later(answers, decided.record.day).await?;
+        }
+        if decided.queued_instructions {
+            CrashPoint::CreditCommitted.reached();
         }
         self.tell(&decided, commands);
         Ok(())
@@ -349,7 +361,8 @@ impl<W: Writer> Batches<W> {
             }
         }
         let queued_instructions = book.instructions.changes().any(|change| change.before.is_none());
-        Ok(Decided { book, record, head, queued_instructions })
+        let ended_credits = book.credits.changes().any(|change| change.before.is_some());
+        Ok(Decided { book, record, head, queued_instructions, ended_credits })
     }
 
     fn open_answer(&self, known: &Answer, book: &Book, subject_keys: &mut BTreeMap<InvestorId, SubjectKey>) -> Found {

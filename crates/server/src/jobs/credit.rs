@@ -15,6 +15,7 @@ use ledger::{Address, At};
 use super::fault::Reach;
 use super::watch::spoken;
 use super::{BlockTime, Call, LedgerFault, LedgerWork};
+use crate::crash::CrashPoint;
 use crate::meters::Wait;
 use crate::operations::ledger::{BindInstructions, SettleCredits, Verdict};
 
@@ -127,6 +128,7 @@ impl LedgerWork {
             instruction_ids: accepted.iter().map(|instruction| instruction.id).collect(),
         };
         let Some(bound) = self.lane.record(bind).await? else { return Ok(idle) };
+        CrashPoint::NonceReserved.reached();
         let call = self.execute_call(token, valid_until_seconds, &bound.instructions)?;
         self.sign_store_send(&bound.ledger_transaction, call).await?;
         Ok(BatchCame::Bound)

@@ -42,6 +42,7 @@ use store::{Reader, StoreError};
 use tokio::sync::{Notify, watch as stop_watch};
 
 use crate::clock::Clock;
+use crate::crash::CrashPoint;
 use crate::desk::Desk;
 use crate::meters::{LedgerMeters, Wait};
 use crate::operations::ledger::RecordAttempt;
@@ -326,6 +327,7 @@ impl LedgerWork {
                 // What another worker sent meanwhile was not watched for.
                 (self.seen, self.seen_under) = (BTreeMap::new(), fencing);
                 (self.recovery, self.taken_over) = (Recovery::Unknown, BTreeMap::new());
+                CrashPoint::LaneClaimed.reached();
                 Ok(true)
             }
             Holding::Elsewhere => Ok(false),
@@ -361,11 +363,13 @@ impl LedgerWork {
             return Ok(());
         }
         let signed = self.sign(unsigned).await?;
+        CrashPoint::Signed.reached();
         let record = RecordAttempt { ledger_transaction_id: id, raw: signed.raw.clone(), hash: signed.tx_hash.0 };
         if crate::planted::Bug::SentBeforeStored.is_planted() {
             self.send(&signed.raw).await;
         }
         self.lane.record(record).await?;
+        CrashPoint::BytesStored.reached();
         self.send(&signed.raw).await;
         Ok(())
     }
@@ -380,7 +384,8 @@ impl LedgerWork {
     /// Sends stored bytes. Should another process hold the lane by now, sending is harmless: the bytes were recorded while
     /// it was held, and each number in them is applied once, however often they arrive. Whatever the node answers proves nothing: the judge will see.
     async fn send(&self, raw: &[u8]) -> SendOutcome {
-        let answer = self.chain.send(raw).await;
+        let answer = CrashPoint::Sending.during(self.chain.send(raw)).await;
+        CrashPoint::Sent.reached();
         let outcome = SendOutcome::of(&answer);
         if let Err(error) = answer {
             tracing::debug!(%error, network = %self.network, "the node did not take a ledger transaction");

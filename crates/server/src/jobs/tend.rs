@@ -12,6 +12,7 @@ use ledger::{At, BlockRef, CallOutcome, CallRequest, SendOutcome, TxHash};
 use store::queries::LiveLedgerTransaction;
 
 use super::{Call, LedgerFault, LedgerWork};
+use crate::crash::CrashPoint;
 use crate::meters::Wait;
 use crate::planted::Bug;
 
@@ -141,6 +142,7 @@ impl LedgerWork {
                 let reason = self.reason_of_revert(&attempt.raw).await?;
                 tracing::warn!(network = %self.network, %hash, block = receipt.block.number, ?reason, "a ledger transaction was reverted");
             }
+            CrashPoint::Included.reached();
             return Ok(true);
         }
         Ok(false)

@@ -17,6 +17,7 @@ use store::queries::LiveLedgerTransaction;
 use super::credit::failure;
 use super::tend::Sight;
 use super::{LedgerFault, LedgerWork};
+use crate::crash::CrashPoint;
 use crate::meters::LedgerMeters;
 use crate::operations::ledger::{CloseLedgerTransaction, ReleaseInstructions, SettleCredits, Verdict};
 use crate::operations::network::NetworkPin;
@@ -166,6 +167,7 @@ impl LedgerWork {
 
     /// Records verdicts together; where that fails by the fault of one of them, each alone.
     async fn settle(&mut self, verdicts: &[(InstructionId, Verdict)]) -> Result<(), LedgerFault> {
+        CrashPoint::Judged.reached();
         match self.lane.record(SettleCredits { verdicts: verdicts.to_vec() }).await {
             Err(fault) if fault.is_contained() => {}
             other => return other,

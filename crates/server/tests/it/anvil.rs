@@ -105,6 +105,11 @@ impl Anvil {
         number(&nonce)
     }
 
+    /// The same with those that wait for a block.
+    pub async fn pending_nonce(&self) -> u64 {
+        number(&self.ask("eth_getTransactionCount", json!([REGISTRAR, "pending"])).await)
+    }
+
     /// Waits until there are so many more blocks, so that the state of now is final.
     pub async fn await_blocks(&self, more: u64) {
         let target = self.head().await + more;
@@ -115,6 +120,33 @@ impl Anvil {
 
     async fn head(&self) -> u64 {
         number(&self.ask("eth_blockNumber", json!([])).await)
+    }
+
+    /// Makes one block.
+    #[cfg(feature = "planted")]
+    pub async fn mine_once(&self) {
+        self.ask("evm_mine", json!([])).await;
+    }
+
+    /// The hashes of what waits for a block.
+    #[cfg(feature = "planted")]
+    pub async fn waiting(&self) -> Vec<String> {
+        let pool = self.ask("txpool_content", json!([])).await;
+        let of_accounts = ["pending", "queued"].into_iter().flat_map(|part| pool[part].as_object().unwrap().values());
+        let each = of_accounts.flat_map(|of_account| of_account.as_object().unwrap().values());
+        each.map(|transaction| transaction["hash"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The hashes of what the registrar has in blocks.
+    #[cfg(feature = "planted")]
+    pub async fn included(&self) -> Vec<String> {
+        let mut hashes = Vec::new();
+        for block in 1..=self.head().await {
+            let block = self.ask("eth_getBlockByNumber", json!([format!("{block:#x}"), true])).await;
+            let own = block["transactions"].as_array().unwrap().iter().filter(|one| one["from"] == REGISTRAR);
+            hashes.extend(own.map(|one| one["hash"].as_str().unwrap().to_owned()));
+        }
+        hashes
     }
 
     /// Makes blocks by itself from here on.

@@ -21,7 +21,7 @@ const INVESTMENTS: &str = "/distributor/v2/investments/";
 const POLLS_MAX: u32 = 6_000;
 
 /// A database of the engine that the environment names, empty, for a folder; `None` for the embedded one.
-fn empty_database_of(folder: &Path) -> Option<String> {
+pub fn empty_database_of(folder: &Path) -> Option<String> {
     database_of(folder).map(|_migrated| empty_server_database())
 }
 
@@ -76,7 +76,7 @@ impl Acknowledged {
 }
 
 /// A paid investment's body, on a campaign of its own.
-async fn paid_body(process: &Process, session: &Session) -> Value {
+pub async fn paid_body(process: &Process, session: &Session) -> Value {
     let campaign = json!({
         "distribution_platform_id": process.handout.distribution_platform_id,
         "allocation": 500_000, "price_per_token": {"amount": "100", "decimals": 2, "currency": "EUR"},

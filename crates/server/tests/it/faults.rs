@@ -35,6 +35,6 @@ fn below(entropy: &mut Entropy, end: u64) -> u64 {
 }
 
 /// How often something is repeated.
-fn rounds(normal: usize, long: usize) -> usize {
+pub fn rounds(normal: usize, long: usize) -> usize {
     if std::env::var_os("SCRIP_LONG").is_some() { long } else { normal }
 }

@@ -24,6 +24,8 @@ mod health;
 mod idempotency;
 mod input;
 mod investments;
+#[cfg(feature = "planted")]
+mod kill_points;
 mod killing;
 mod ledger_work;
 mod lists;

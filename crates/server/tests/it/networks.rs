@@ -9,15 +9,16 @@ use server::verify::verify_with;
 use tempfile::TempDir;
 
 use crate::anvil::{Anvil, NETWORK, REGISTRAR, network_name};
-use crate::process::{expect_failure, scrip};
-use crate::world::{World, database_of};
+use crate::backup::{empty_database_of, paid_body};
+use crate::process::{Process, expect_failure, run, scrip};
+use crate::world::{Session, World, database_of};
 
 const INVESTMENTS: &str = "/distributor/v2/investments/";
 /// How often something is looked for that background work brings about; together a minute.
 const POLLS_MAX: u32 = 3_000;
 
 /// `scrip ledger init` on the folder's data.
-fn initialise(folder: &Path, networks: &Path) -> std::process::Output {
+pub fn initialise(folder: &Path, networks: &Path) -> std::process::Output {
     let mut command = scrip(&["ledger", "init", "--network", NETWORK, "--networks", networks.to_str().unwrap(), "--data"]);
     command.arg(folder.join("data")).env("SCRIP_LOG", "warn");
     command.args(database_of(folder).iter().flat_map(|url| ["--database", url]));
@@ -315,4 +316,88 @@ async fn a_credit_is_unknown_only_while_no_node_can_be_read_and_ends_by_itself()
     let ended = session.ended_credit(&investment, &credit).await;
     assert_eq!(ended["status"], "succeeded", "{ended}");
     world.stop().await;
+}
+
+/// A backup that is older than what a real node knows, and bytes in the node's pool that it does not know: nothing is signed
+/// until they cannot run any more, what the node has issued is taken over, and every investment is issued once.
+#[tokio::test(flavor = "multi_thread")]
+async fn k15_an_older_database_is_gone_on_from_on_a_real_node() {
+    let anvil = Anvil::start().await;
+    let miner = anvil.mine();
+    let (lost, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let networks = |folder: &Path| {
+        let file = anvil.configure(folder);
+        let text = std::fs::read_to_string(&file).unwrap().replace("look-every-ms", "validity-s = 4\nlook-every-ms");
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let options = |folder: &Path, database: Option<String>| -> Vec<String> {
+        let mut options = ["--network", NETWORK, "--networks"].map(str::to_owned).to_vec();
+        options.push(networks(folder));
+        options.extend(database.into_iter().flat_map(|url| ["--database".to_owned(), url]));
+        options
+    };
+    assert!(initialise(lost.path(), Path::new(&networks(lost.path()))).status.success());
+    let started = options(lost.path(), database_of(lost.path()));
+    let process = Process::start(lost.path(), &started.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let session = process.distributor().await;
+    let body = paid_body(&process, &session).await;
+    let credits = |id: &str| format!("{INVESTMENTS}{id}/credits/");
+    let (mut paid, mut later) = (Vec::new(), Vec::new());
+    for _investment in 0..3 {
+        paid.push(session.post(INVESTMENTS, &body).await.expect(201).id());
+    }
+    let deliver = async |session: &Session, id: &str| {
+        let credit = session.post_empty(&credits(id)).await.expect(201).id();
+        assert_eq!(session.ended_credit(id, &credit).await["status"], "succeeded");
+    };
+    deliver(&session, &paid[0]).await;
+    let to = restored.path().join("backup");
+    let data = lost.path().join("data");
+    let url = database_of(lost.path());
+    let mut backup = vec!["backup", "--with-root-key", "--to", to.to_str().unwrap()];
+    backup.extend(url.iter().flat_map(|url| ["--database", url.as_str()]));
+    let taken = run(&backup, &data);
+    assert!(taken.status.success(), "{taken:?}");
+
+    // What the backup does not know: a credit, a whole investment, and bytes that wait in the pool.
+    deliver(&session, &paid[1]).await;
+    later.push(session.post(INVESTMENTS, &body).await.expect(201).id());
+    deliver(&session, &later[0]).await;
+    drop(miner);
+    session.post_empty(&credits(&paid[2])).await.expect(201);
+    let nonce = anvil.nonce().await;
+    let mut polls = 0..POLLS_MAX;
+    while anvil.pending_nonce().await == nonce {
+        polls.next().expect("bytes wait in the pool");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    process.kill();
+
+    let (new_data, new_url) = (restored.path().join("data"), empty_database_of(restored.path()));
+    let mut restore = vec!["restore", "--from", to.to_str().unwrap()];
+    restore.extend(new_url.iter().flat_map(|url| ["--database", url.as_str()]));
+    let done = run(&restore, &new_data);
+    assert!(done.status.success(), "{done:?}");
+    let started = options(restored.path(), new_url.clone());
+    let process = Process::start(restored.path(), &started.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let session = process.distributor().await;
+    // The platform does not know what became of its order either.
+    let again = session.post_empty(&credits(&paid[2])).await.expect(201).id();
+    let new = session.post(INVESTMENTS, &body).await.expect(201).id();
+    let of_new = session.post_empty(&credits(&new)).await.expect(201).id();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(anvil.pending_nonce().await, nonce + 1, "something was signed in quarantine");
+    let _miner = anvil.mine();
+    for (investment, credit) in [(&paid[2], &again), (&new, &of_new)] {
+        assert_eq!(session.ended_credit(investment, credit).await["status"], "succeeded");
+    }
+    for id in paid.iter().chain(&later).chain([&new]) {
+        assert_eq!(session.get(&format!("{INVESTMENTS}{id}/")).await.expect(200).body["status"], "DELIVERED", "{id}");
+    }
+    process.terminate();
+    assert!(process.ended().await.success());
+    let networks = server::networks::read(Path::new(&networks(restored.path()))).unwrap();
+    let report = verify_with(&new_data, new_url.as_deref(), &documents_path(&new_data, None), &networks).await.unwrap();
+    assert_eq!((report.issues, report.tokens), (5, 1), "{report}");
 }

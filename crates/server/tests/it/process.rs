@@ -31,12 +31,18 @@ impl Process {
 
     /// The same with other log levels, as in `SCRIP_LOG`.
     pub async fn start_logging(folder: &Path, options: &[&str], levels: &str) -> Self {
+        Self::start_in(folder, options, &[("SCRIP_LOG", levels)]).await
+    }
+
+    /// The same with variables of the environment.
+    pub async fn start_in(folder: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
         let handout_path = folder.join("handout.json");
         let _none_before = std::fs::remove_file(&handout_path);
         let log = File::options().create(true).append(true).open(log_path(folder)).unwrap();
         let mut command = scrip(&["sandbox", "--listen", "127.0.0.1:0", "--rate-limit", "off"]);
         command.arg("--data").arg(folder.join("data")).arg("--handout").arg(&handout_path).args(options);
-        let mut child = command.env("SCRIP_LOG", levels).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        command.env("SCRIP_LOG", "warn").envs(variables.iter().copied());
+        let mut child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let handout = ready(&mut child, folder, &handout_path).await;
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
         let process = Self { child, handout, http };
