@@ -83,7 +83,8 @@ impl CrashPoint {
 
     /// Whether the process is to end here.
     #[cfg(feature = "planted")]
-    fn is_due(self) -> bool {
+    #[must_use]
+    pub fn is_due(self) -> bool {
         use std::sync::atomic::{AtomicUsize, Ordering};
         static PASSED: AtomicUsize = AtomicUsize::new(0);
         let Ok(asked) = std::env::var("SCRIP_KILL_AT") else { return false };
@@ -93,7 +94,8 @@ impl CrashPoint {
 
     /// Whether the process is to end here.
     #[cfg(not(feature = "planted"))]
-    const fn is_due(self) -> bool {
+    #[must_use]
+    pub const fn is_due(self) -> bool {
         false
     }
 }

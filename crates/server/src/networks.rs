@@ -317,7 +317,7 @@ mod tests {
         let SignerSource::Pkcs11 { key, pin } = &polygon.signer else { panic!("a device") };
         assert_eq!((key.token_label.as_str(), pin.as_path()), ("registrar", Path::new("/etc/scrip/pin")));
         assert_eq!(test.network.finality, FinalityRule::Depth { blocks: 12 });
-        assert_eq!((polygon.unknown_after, test.unknown_after), (Duration::from_secs(120), UNKNOWN_AFTER_DEFAULT));
+        assert_eq!((polygon.unknown_after, test.unknown_after), (Duration::from_mins(2), UNKNOWN_AFTER_DEFAULT));
         assert_eq!((test.validity_s, test.bump_after, test.look_every.as_millis()), (1_800, Duration::from_secs(90), 2_000));
         assert_eq!((test.network.transaction_gas_max, test.issued_units_per_day_max), (16_777_216, None));
         let SignerSource::KeyFile { path, address, .. } = &test.signer else { panic!("a file") };

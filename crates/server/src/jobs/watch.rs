@@ -21,6 +21,7 @@ use crate::crash::CrashPoint;
 use crate::meters::LedgerMeters;
 use crate::operations::ledger::{CloseLedgerTransaction, ReleaseInstructions, SettleCredits, Verdict};
 use crate::operations::network::NetworkPin;
+use crate::planted::Bug;
 
 /// Where a token's records have been read to, and what they said about instructions that are still open.
 #[derive(Debug)]
@@ -152,8 +153,8 @@ impl LedgerWork {
         let mut verdicts = Vec::new();
         for open in transactions {
             for instruction in &open.instructions {
-                let evidence = self.evidence(token, finalized, product_id, open, instruction).await?;
-                verdicts.extend(spoken(instruction.id, judge(&evidence), &self.meters));
+                let verdict = self.judged(token, finalized, product_id, open, instruction).await?;
+                verdicts.extend(spoken(instruction.id, verdict, &self.meters));
             }
         }
         for chunk in verdicts.chunks(contract::BATCH_ITEMS_MAX) {
@@ -184,43 +185,53 @@ impl LedgerWork {
         Ok(())
     }
 
-    async fn evidence(
+    /// Asks the judge about one instruction. The records fold to the running hash at the same block, so a number that they
+    /// hold as applied is applied there. That a number is not applied the contract says itself, and is asked only before
+    /// something fails: whatever it says, nothing else could come of an instruction that may still run.
+    async fn judged(
         &self,
         token: Address,
         finalized: BlockRef,
         product_id: ProductId,
         open: &LiveLedgerTransaction,
         instruction: &Instruction,
-    ) -> Result<Evidence, LedgerFault> {
+    ) -> Result<judge::Verdict, LedgerFault> {
         let number = instruction.number.get();
         let seen = self.seen.get(&product_id);
-        let is_applied = contract::applied(self.chain.as_ref(), token, number, At::Block(finalized.hash)).await?;
         let own_key = instruction_key(self.chain.chain_id(), token, instruction.investment_id.bytes());
         let state = match seen.and_then(|seen| seen.applied.get(&number)) {
-            _ if !is_applied => NumberState::NotApplied,
             Some((key, place)) if *key == own_key => NumberState::Applied(AppliedKey::Own(*place)),
             Some((key, place)) => NumberState::Applied(AppliedKey::Other { key: *key, place: *place }),
-            None => NumberState::Applied(AppliedKey::Unknown),
+            None => NumberState::NotApplied,
         };
         let skip = |hash: [u8; 32]| seen.and_then(|seen| seen.skipped.get(&(TxHash(hash), number))).copied();
-        let holder = match open.ledger_transaction.purpose {
-            Purpose::Execute { valid_until_seconds, .. } if !open.attempts.is_empty() => Some(Holder {
-                valid_until_seconds: if crate::planted::Bug::TimeOutFails.is_planted() {
-                    0
-                } else {
-                    u64::try_from(valid_until_seconds).unwrap_or(0)
-                },
-                finalized_skip: open.attempts.iter().find_map(|attempt| skip(attempt.hash)),
-            }),
-            Purpose::Execute { .. } | Purpose::DeployFactory | Purpose::DeployToken(_) | Purpose::FillGap => None,
-        };
-        Ok(Evidence {
+        let mut evidence = Evidence {
             reading: Reading::Finalized { block: finalized, number: state },
-            holders: holder.into_iter().collect(),
+            holders: holder(open, skip).into_iter().collect(),
             preflight_refusal: None,
             quarantine_until_seconds: self.quarantined_until_seconds(),
-        })
+        };
+        let verdict = judge(&evidence);
+        match verdict {
+            judge::Verdict::Failed(_) => {}
+            judge::Verdict::Succeeded(_) | judge::Verdict::Incident { .. } | judge::Verdict::Processing(_) => return Ok(verdict),
+        }
+        if contract::applied(self.chain.as_ref(), token, number, At::Block(finalized.hash)).await? {
+            let number = NumberState::Applied(AppliedKey::Unknown);
+            evidence.reading = Reading::Finalized { block: finalized, number };
+        }
+        Ok(judge(&evidence))
     }
+}
+
+/// What a ledger transaction says of an instruction that is bound to it; `None` where nothing was signed.
+fn holder(open: &LiveLedgerTransaction, skip: impl Fn([u8; 32]) -> Option<SkipReason>) -> Option<Holder> {
+    let Purpose::Execute { valid_until_seconds, .. } = open.ledger_transaction.purpose else { return None };
+    if open.attempts.is_empty() {
+        return None;
+    }
+    let valid_until_seconds = if Bug::TimeOutFails.is_planted() { 0 } else { u64::try_from(valid_until_seconds).unwrap_or(0) };
+    Some(Holder { valid_until_seconds, finalized_skip: open.attempts.iter().find_map(|attempt| skip(attempt.hash)) })
 }
 
 /// The verdict to record, where the judge has spoken.

@@ -31,13 +31,13 @@ fn empty_server_database() -> String {
 }
 
 /// A command on a data folder and its database.
-fn command(arguments: &[&str], data: &Path, database: Option<&str>) -> Output {
+pub fn command(arguments: &[&str], data: &Path, database: Option<&str>) -> Output {
     let url = database.map(|url| ["--database", url]);
     run(&[arguments, url.as_ref().map_or(&[], |url| url.as_slice())].concat(), data)
 }
 
 #[track_caller]
-fn succeeded(output: &Output) -> String {
+pub fn succeeded(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -317,7 +317,7 @@ async fn that_no_node_can_be_read_is_written_down_once_and_so_is_its_end() {
     bench.finish(&ordered).await;
     bench.expect_succeeded(&ordered);
     // Nobody is told of what lasts less than it may.
-    bench.policy.unknown_after = std::time::Duration::from_secs(600);
+    bench.policy.unknown_after = std::time::Duration::from_mins(10);
     bench.restart_worker();
     bench.chain.fake.script_unreachable_reads(usize::MAX);
     assert!(bench.work.round().await.is_err() && told(&bench).is_none());

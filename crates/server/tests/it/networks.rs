@@ -1,6 +1,6 @@
 //! Tokens on a network that an operator configured: a real node (anvil), a key in a file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,8 +9,8 @@ use server::verify::verify_with;
 use tempfile::TempDir;
 
 use crate::anvil::{Anvil, NETWORK, REGISTRAR, network_name};
-use crate::backup::{empty_database_of, paid_body};
-use crate::process::{Process, expect_failure, run, scrip};
+use crate::backup::{command, empty_database_of, paid_body, succeeded};
+use crate::process::{Process, expect_failure, scrip};
 use crate::world::{Session, World, database_of};
 
 const INVESTMENTS: &str = "/distributor/v2/investments/";
@@ -318,6 +318,22 @@ async fn a_credit_is_unknown_only_while_no_node_can_be_read_and_ends_by_itself()
     world.stop().await;
 }
 
+/// The node configured in a folder, for batches that run four seconds at most.
+fn short_lived(anvil: &Anvil, folder: &Path) -> PathBuf {
+    let file = anvil.configure(folder);
+    let text = std::fs::read_to_string(&file).unwrap().replace("look-every-ms", "validity-s = 4\nlook-every-ms");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+/// A sandbox whose product's token stands on the node, as a process of its own.
+async fn start_on(anvil: &Anvil, folder: &Path, database: Option<&str>) -> Process {
+    let networks = short_lived(anvil, folder);
+    let mut options = vec!["--network", NETWORK, "--networks", networks.to_str().unwrap()];
+    options.extend(database.iter().flat_map(|url| ["--database", url]));
+    Process::start(folder, &options).await
+}
+
 /// A backup that is older than what a real node knows, and bytes in the node's pool that it does not know: nothing is signed
 /// until they cannot run any more, what the node has issued is taken over, and every investment is issued once.
 #[tokio::test(flavor = "multi_thread")]
@@ -325,21 +341,8 @@ async fn k15_an_older_database_is_gone_on_from_on_a_real_node() {
     let anvil = Anvil::start().await;
     let miner = anvil.mine();
     let (lost, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let networks = |folder: &Path| {
-        let file = anvil.configure(folder);
-        let text = std::fs::read_to_string(&file).unwrap().replace("look-every-ms", "validity-s = 4\nlook-every-ms");
-        std::fs::write(&file, text).unwrap();
-        file.to_str().unwrap().to_owned()
-    };
-    let options = |folder: &Path, database: Option<String>| -> Vec<String> {
-        let mut options = ["--network", NETWORK, "--networks"].map(str::to_owned).to_vec();
-        options.push(networks(folder));
-        options.extend(database.into_iter().flat_map(|url| ["--database".to_owned(), url]));
-        options
-    };
-    assert!(initialise(lost.path(), Path::new(&networks(lost.path()))).status.success());
-    let started = options(lost.path(), database_of(lost.path()));
-    let process = Process::start(lost.path(), &started.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert!(initialise(lost.path(), &short_lived(&anvil, lost.path())).status.success());
+    let process = start_on(&anvil, lost.path(), database_of(lost.path()).as_deref()).await;
     let session = process.distributor().await;
     let body = paid_body(&process, &session).await;
     let credits = |id: &str| format!("{INVESTMENTS}{id}/credits/");
@@ -353,12 +356,8 @@ async fn k15_an_older_database_is_gone_on_from_on_a_real_node() {
     };
     deliver(&session, &paid[0]).await;
     let to = restored.path().join("backup");
-    let data = lost.path().join("data");
-    let url = database_of(lost.path());
-    let mut backup = vec!["backup", "--with-root-key", "--to", to.to_str().unwrap()];
-    backup.extend(url.iter().flat_map(|url| ["--database", url.as_str()]));
-    let taken = run(&backup, &data);
-    assert!(taken.status.success(), "{taken:?}");
+    let backup = ["backup", "--with-root-key", "--to", to.to_str().unwrap()];
+    succeeded(&command(&backup, &lost.path().join("data"), database_of(lost.path()).as_deref()));
 
     // What the backup does not know: a credit, a whole investment, and bytes that wait in the pool.
     deliver(&session, &paid[1]).await;
@@ -375,12 +374,8 @@ async fn k15_an_older_database_is_gone_on_from_on_a_real_node() {
     process.kill();
 
     let (new_data, new_url) = (restored.path().join("data"), empty_database_of(restored.path()));
-    let mut restore = vec!["restore", "--from", to.to_str().unwrap()];
-    restore.extend(new_url.iter().flat_map(|url| ["--database", url.as_str()]));
-    let done = run(&restore, &new_data);
-    assert!(done.status.success(), "{done:?}");
-    let started = options(restored.path(), new_url.clone());
-    let process = Process::start(restored.path(), &started.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    succeeded(&command(&["restore", "--from", to.to_str().unwrap()], &new_data, new_url.as_deref()));
+    let process = start_on(&anvil, restored.path(), new_url.as_deref()).await;
     let session = process.distributor().await;
     // The platform does not know what became of its order either.
     let again = session.post_empty(&credits(&paid[2])).await.expect(201).id();
@@ -397,7 +392,7 @@ async fn k15_an_older_database_is_gone_on_from_on_a_real_node() {
     }
     process.terminate();
     assert!(process.ended().await.success());
-    let networks = server::networks::read(Path::new(&networks(restored.path()))).unwrap();
+    let networks = server::networks::read(&short_lived(&anvil, restored.path())).unwrap();
     let report = verify_with(&new_data, new_url.as_deref(), &documents_path(&new_data, None), &networks).await.unwrap();
     assert_eq!((report.issues, report.tokens), (5, 1), "{report}");
 }
