@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use domain::network::NetworkName;
 use domain::units::Units;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -34,6 +35,9 @@ pub struct Ground {
     pub campaign: String,
 }
 
+/// How often something is looked for before the test is given up; together a minute.
+const POLLS_MAX: u32 = 6_000;
+
 impl Ground {
     pub async fn lay(folder: TempDir, change: impl FnOnce(&mut Settings)) -> Self {
         let world = World::start_in(folder, change).await;
@@ -41,8 +45,22 @@ impl Ground {
         world.list(&product, world.handout.distribution_platform_id).await;
         let change = json!({"allocation": UNITS, "max_number_of_tokens": UNITS});
         let campaign = world.campaign_of(product.id.uuid(), change).await;
+        await_rest(&world).await;
         Self { campaign, folder: world.stop().await }
     }
+}
+
+/// Waits until every token stands and nothing is under way on the ledger: a further life commits nothing of its own.
+async fn await_rest(world: &World) {
+    let archive = &world.running.office.archive;
+    for _poll in 0..POLLS_MAX {
+        let is_deploying = !archive.deploying_products(&NetworkName::embedded()).unwrap().is_empty();
+        if !is_deploying && archive.ledger_backlog().unwrap().open_transactions == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the ledger does not come to rest");
 }
 
 /// Where the clients find the program, and how.
