@@ -26,6 +26,9 @@ pub struct Findings {
     pub embedded_size: Outcome<SizePart>,
     /// Few and many investments on `PostgreSQL`.
     pub postgres_size: Outcome<SizePart>,
+    /// Credits through a real node, with the bare loop.
+    #[serde(default)]
+    pub anvil: Outcome<AnvilPart>,
     /// What is compared.
     pub ratios: Ratios,
     /// What was aimed at, and whether it was met.
@@ -69,6 +72,31 @@ pub struct PostgresPart {
     pub engine: Engine,
     /// Two servers on one database, and one hot campaign.
     pub two_servers: TwoServers,
+}
+
+/// Credits through a real node, measured in one go with what the node can do.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AnvilPart {
+    /// What others did meanwhile.
+    pub others: Others,
+    /// Issues per second of a bare loop of prepared batches of a hundred on such a node, before Scrip and after it.
+    pub bare_per_second: Vec<u64>,
+    /// Issues of one bare loop.
+    pub bare_issues: u64,
+    /// The POSTs that order the credits.
+    pub credit_orders: Load,
+    /// Credits that were delivered.
+    pub credits: u64,
+    /// From the first POST to the last DELIVERED, finality included.
+    pub credits_elapsed_us: u64,
+    /// Credits per second of that.
+    pub credits_per_second: u64,
+    /// CPU time of the node for each credit, in microseconds.
+    pub node_cpu_us_per_credit: u64,
+    /// CPU time of the node for each issue of the faster bare loop, in microseconds.
+    pub node_cpu_us_per_bare_issue: u64,
+    /// What was checked afterwards.
+    pub checks: Vec<Check>,
 }
 
 /// Two sizes of a register on one engine, measured in one go.
@@ -129,6 +157,13 @@ pub enum Outcome<T> {
     Measured(T),
     /// It was not; why.
     Skipped(String),
+}
+
+/// What a result file from before there was such a part says of it.
+impl<T> Default for Outcome<T> {
+    fn default() -> Self {
+        Self::Skipped("the file is older than this part".to_owned())
+    }
 }
 
 /// A commit.
@@ -301,6 +336,9 @@ pub struct Ratios {
     pub embedded_size_cost: Option<u64>,
     /// The same on `PostgreSQL`.
     pub postgres_size_cost: Option<u64>,
+    /// Credits through anvil to the faster bare loop.
+    #[serde(default)]
+    pub anvil_to_bare: Option<u64>,
 }
 
 /// A target of the design and what was found.

@@ -5,6 +5,7 @@
 //! `bench report` writes `docs/performance.md` and its plot from the newest committed file.
 
 mod account;
+mod anvil;
 mod client;
 mod cluster;
 mod correctness;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::Failure;
 use crate::correctness::{self, Intents, Sold};
-use crate::engine::{Bench, DURATION_MAX};
-use crate::findings::{Check, Newcomer};
+use crate::engine::{Bench, DURATION_MAX, Sizes};
+use crate::findings::{Check, Load, Newcomer};
 use crate::load::{Pace, Shape};
 use crate::process::resident_kib;
 use crate::sandbox::{Place, Sandbox, Side, text};
@@ -27,32 +27,15 @@ pub async fn newcomer(bench: &Bench<'_>, place: Place, checks: &mut Vec<Check>) 
     let sizes = bench.sizes;
     bench.step("start to first DELIVERED");
     let began = Instant::now();
-    let mut sandbox = Sandbox::start(bench.scrip, place, bench.folder).await?;
-    let campaign_id = sandbox.campaign("Credits", ALLOCATION).await?;
-    let papers = Papers::upload(&mut sandbox).await?;
-    deliver_one(&mut sandbox, &campaign_id, &papers).await?;
+    let (mut sandbox, campaign_id, papers) = start(bench, place).await?;
     let first_delivered_us = micros(began.elapsed());
 
     bench.step("memory when idle");
     tokio::time::sleep(sizes.idle).await;
     let idle_resident_kib = resident_kib(sandbox.pid())?;
 
-    let shape = Shape { connections: sizes.connections, duration: DURATION_MAX, requests_max: sizes.credits, pace: Pace::Closed };
-    let make = traffic::paid_creates(&sandbox, "paid", &campaign_id, &papers)?;
-    let creates_paid = bench.load(&sandbox, "creates of paid investments", shape, make).await?;
-    let ids = traffic::ids(&mut sandbox, "&status=PAID", usize::try_from(sizes.credits)?).await?;
-    let make = traffic::credit_orders(&sandbox, &ids)?;
-    let began = Instant::now();
-    let shape = Shape { requests_max: u64::try_from(ids.len())?, ..shape };
-    let credit_orders = bench.load(&sandbox, "credits", shape, make).await?;
-    let delivered = wait_for_deliveries(&mut sandbox, credit_orders.succeeded + 1).await? - 1;
-    let elapsed = began.elapsed();
-
-    let campaigns = [Sold { campaign_id, allocation: ALLOCATION }];
-    let mut intents = Intents::of(&[&creates_paid]);
-    intents.acknowledged += 1;
-    checks.push(correctness::creates(&mut sandbox, "paid creates are there once", &campaigns, intents).await?);
-    checks.push(correctness::credits(Intents::of(&[&credit_orders]), delivered)?);
+    let creates_paid = create_paid(bench, &mut sandbox, &campaign_id, &papers).await?;
+    let credited = credit(bench, &mut sandbox, campaign_id, &creates_paid, checks).await?;
     let place = sandbox.stop().await?;
     bench.step("scrip verify");
     checks.push(correctness::verify(bench.scrip, &place).await?);
@@ -61,11 +44,62 @@ pub async fn newcomer(bench: &Bench<'_>, place: Place, checks: &mut Vec<Check>) 
         idle_s: sizes.idle.as_secs(),
         idle_resident_kib,
         creates_paid,
-        credit_orders,
-        credits: delivered,
-        credits_elapsed_us: micros(elapsed),
-        credits_per_second: per_second(delivered, elapsed),
+        credit_orders: credited.credit_orders,
+        credits: credited.credits,
+        credits_elapsed_us: micros(credited.elapsed),
+        credits_per_second: per_second(credited.credits, credited.elapsed),
     })
+}
+
+/// What crediting many investments came to.
+pub struct Credited {
+    /// The POSTs that order the credits.
+    pub credit_orders: Load,
+    /// Credits that were delivered.
+    pub credits: u64,
+    /// From the first POST of a credit until the last was delivered.
+    pub elapsed: Duration,
+}
+
+/// Makes paid investments on a campaign.
+pub async fn create_paid(bench: &Bench<'_>, sandbox: &mut Sandbox, campaign_id: &str, papers: &Papers) -> Result<Load, Failure> {
+    let Sizes { connections, credits, .. } = bench.sizes;
+    let shape = Shape { connections, duration: DURATION_MAX, requests_max: credits, pace: Pace::Closed };
+    let make = traffic::paid_creates(sandbox, "paid", campaign_id, papers)?;
+    bench.load(sandbox, "creates of paid investments", shape, make).await
+}
+
+/// Orders a credit of each paid investment of a campaign on which one is delivered, and waits until all are delivered.
+pub async fn credit(
+    bench: &Bench<'_>,
+    sandbox: &mut Sandbox,
+    campaign_id: String,
+    creates_paid: &Load,
+    checks: &mut Vec<Check>,
+) -> Result<Credited, Failure> {
+    let ids = traffic::ids(sandbox, "&status=PAID", usize::try_from(bench.sizes.credits)?).await?;
+    let make = traffic::credit_orders(sandbox, &ids)?;
+    let requests_max = u64::try_from(ids.len())?;
+    let shape = Shape { connections: bench.sizes.connections, duration: DURATION_MAX, requests_max, pace: Pace::Closed };
+    let began = Instant::now();
+    let credit_orders = bench.load(sandbox, "credits", shape, make).await?;
+    let credits = wait_for_deliveries(sandbox, credit_orders.succeeded + 1).await? - 1;
+    let elapsed = began.elapsed();
+    let campaigns = [Sold { campaign_id, allocation: ALLOCATION }];
+    let mut intents = Intents::of(&[creates_paid]);
+    intents.acknowledged += 1;
+    checks.push(correctness::creates(sandbox, "paid creates are there once", &campaigns, intents).await?);
+    checks.push(correctness::credits(Intents::of(&[&credit_orders]), credits)?);
+    Ok(Credited { credit_orders, credits, elapsed })
+}
+
+/// A sandbox on a fresh place, with a campaign on which one investment is delivered.
+pub async fn start(bench: &Bench<'_>, place: Place) -> Result<(Sandbox, String, Papers), Failure> {
+    let mut sandbox = Sandbox::start(bench.scrip, place, bench.folder).await?;
+    let campaign_id = sandbox.campaign("Credits", ALLOCATION).await?;
+    let papers = Papers::upload(&mut sandbox).await?;
+    deliver_one(&mut sandbox, &campaign_id, &papers).await?;
+    Ok((sandbox, campaign_id, papers))
 }
 
 async fn deliver_one(sandbox: &mut Sandbox, campaign_id: &str, papers: &Papers) -> Result<(), Failure> {

@@ -21,6 +21,8 @@ pub enum PartName {
     EmbeddedSize,
     /// Few and many investments on `PostgreSQL`.
     PostgresSize,
+    /// A bare loop of prepared batches on a real node, and Scrip's credits through it.
+    Anvil,
 }
 
 /// Where parts are kept until all are there.
@@ -49,7 +51,7 @@ struct Stamped<T> {
 
 impl PartName {
     /// Every part.
-    pub const ALL: [Self; 4] = [Self::Embedded, Self::Postgres, Self::EmbeddedSize, Self::PostgresSize];
+    pub const ALL: [Self; 5] = [Self::Embedded, Self::Postgres, Self::EmbeddedSize, Self::PostgresSize, Self::Anvil];
 
     const fn file_name(self) -> &'static str {
         match self {
@@ -57,6 +59,7 @@ impl PartName {
             Self::Postgres => "postgres.json",
             Self::EmbeddedSize => "embedded-size.json",
             Self::PostgresSize => "postgres-size.json",
+            Self::Anvil => "anvil.json",
         }
     }
 }

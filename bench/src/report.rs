@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 mod budget;
+mod node;
 
 use crate::Failure;
 use crate::findings::{AtSize, Check, Engine, FORM, Findings, Load, Newcomer, Others, Outcome, SizePart};
@@ -14,6 +15,8 @@ use crate::plot::{Bar, Kind, Panel, svg};
 use crate::targets::is_disturbed;
 
 const RESULTS: &str = "bench/results/";
+/// Where runs of the part through a real node alone are kept.
+const RESULTS_THROUGH_NODE: &str = "bench/results/anvil/";
 const PAGE: &str = "docs/performance.md";
 const PLOT: &str = "docs/performance.svg";
 
@@ -36,14 +39,16 @@ pub fn report(args: &ReportArgs) -> Result<(), Failure> {
     if let (Some(from), Some(into)) = (&args.from, &args.into) {
         let findings: Findings = serde_json::from_slice(&std::fs::read(from)?)?;
         std::fs::create_dir_all(into)?;
-        std::fs::write(into.join("performance.md"), page(&findings, &from.display().to_string()))?;
+        std::fs::write(into.join("performance.md"), page(&findings, &from.display().to_string(), None))?;
         std::fs::write(into.join("performance.svg"), svg(&panels(&findings)))?;
         return Ok(());
     }
-    let newest = newest_committed()?;
+    let newest = newest_committed(RESULTS)?.ok_or_else(|| format!("no result file is committed below {RESULTS}"))?;
     let findings: Findings = serde_json::from_str(&git(&["show", &format!("HEAD:{newest}")])?)?;
     worth_publishing(&findings).map_err(|why| format!("{newest}: {why}"))?;
-    for (path, text) in [(PAGE, page(&findings, &newest)), (PLOT, svg(&panels(&findings)))] {
+    let through_node = newest_through_node()?;
+    let through_node = through_node.as_ref().map(|(findings, source)| (findings, source.as_str()));
+    for (path, text) in [(PAGE, page(&findings, &newest, through_node)), (PLOT, svg(&panels(&findings)))] {
         if !args.check {
             std::fs::create_dir_all(Path::new(path).parent().unwrap_or(Path::new(".")))?;
             std::fs::write(path, text)?;
@@ -56,14 +61,22 @@ pub fn report(args: &ReportArgs) -> Result<(), Failure> {
 }
 
 /// The result file whose last change was committed last; of several in one commit, the last by name.
-fn newest_committed() -> Result<String, Failure> {
-    let listed = git(&["ls-tree", "--name-only", "HEAD", RESULTS])?;
+fn newest_committed(folder: &str) -> Result<Option<String>, Failure> {
+    let listed = git(&["ls-tree", "--name-only", "HEAD", folder])?;
     let mut files = Vec::new();
     for path in listed.lines().filter(|path| path.strip_suffix(".json").is_some()) {
         let committed_at: u64 = git(&["log", "-1", "--format=%ct", "HEAD", "--", path])?.trim().parse()?;
         files.push((committed_at, path.to_owned()));
     }
-    files.into_iter().max().map(|(_, path)| path).ok_or_else(|| format!("no result file is committed below {RESULTS}").into())
+    Ok(files.into_iter().max().map(|(_, path)| path))
+}
+
+/// The newest committed run of the part through a real node alone (`bench run --only anvil`).
+fn newest_through_node() -> Result<Option<(Findings, String)>, Failure> {
+    let Some(newest) = newest_committed(RESULTS_THROUGH_NODE)? else { return Ok(None) };
+    let findings: Findings = serde_json::from_str(&git(&["show", &format!("HEAD:{newest}")])?)?;
+    worth_publishing(&findings).map_err(|why| format!("{newest}: {why}"))?;
+    Ok(Some((findings, newest)))
 }
 
 /// Figures of small sizes or of programs that were not built for release are no figures.
@@ -80,7 +93,7 @@ fn worth_publishing(findings: &Findings) -> Result<(), &'static str> {
     }
 }
 
-fn page(findings: &Findings, source: &str) -> String {
+fn page(findings: &Findings, source: &str, through_node: Option<(&Findings, &str)>) -> String {
     let mut page = Page::new("Performance");
     let setting = &findings.setting;
     page.paragraph(&format!(
@@ -126,6 +139,7 @@ fn page(findings: &Findings, source: &str) -> String {
         &["", "start to first DELIVERED, ms", "memory when idle, KiB", "credits", "credits per second"],
         engines.iter().map(|(name, _, engine)| newcomer_cells(name, &engine.newcomer)).collect(),
     );
+    node::describe(&mut page, through_node.unwrap_or((findings, source)));
     describe_sizes(&mut page, findings);
     page.heading("What was checked afterwards");
     page.paragraph("A run ends with an error, and without a result file, where one of these does not hold.");

@@ -12,11 +12,13 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::Failure;
+use crate::anvil::Node;
 use crate::cluster::Cluster;
 use crate::correctness;
 use crate::engine::{self, Bench, Sizes};
 use crate::findings::{
-    Commit, EmbeddedPart, FORM, Findings, Load, Machine, Others, Outcome, PerRequest, PostgresPart, Ratios, Setting, SizePart,
+    AnvilPart, Commit, EmbeddedPart, FORM, Findings, Load, Machine, Others, Outcome, PerRequest, PostgresPart, Ratios, Setting,
+    SizePart,
 };
 use crate::load::{Pace, Shape};
 use crate::meter::Meter;
@@ -27,8 +29,9 @@ use crate::progress::Progress;
 use crate::sandbox::{Place, Scrip};
 use crate::seed::{self, EngineName, Seeded};
 use crate::sized::{self, at_size};
+use crate::statistics::{micros, per_second};
 use crate::targets::targets;
-use crate::traffic;
+use crate::{newcomer, traffic};
 
 /// Units of the per-request baseline's campaign.
 const BASELINE_ALLOCATION: u64 = 1_000_000;
@@ -65,6 +68,9 @@ pub struct RunArgs {
     /// Where the database's programs are [default: the newest of Debian's, else the search path].
     #[arg(long)]
     postgres_programs: Option<PathBuf>,
+    /// The node; without it nothing is measured through one.
+    #[arg(long, default_value = "contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil")]
+    anvil: PathBuf,
     /// A folder of `bench seed --engine embedded`; its register gets a few more investments.
     #[arg(long)]
     large_embedded: Option<PathBuf>,
@@ -120,6 +126,7 @@ impl RunArgs {
             PartName::Embedded | PartName::Postgres => true,
             PartName::EmbeddedSize => self.large_embedded.is_some(),
             PartName::PostgresSize => self.large_postgres.is_some(),
+            PartName::Anvil => self.anvil.exists(),
         };
         is_seeded && (self.only.is_empty() || self.only.contains(&name))
     }
@@ -130,6 +137,7 @@ impl RunArgs {
             PartName::Embedded => engine::STEPS + 2,
             PartName::Postgres => engine::STEPS + engine::TWO_SERVERS_STEPS + 3,
             PartName::EmbeddedSize | PartName::PostgresSize => 2 * sized::STEPS + 2,
+            PartName::Anvil => 6,
         };
         PartName::ALL.into_iter().filter(|&name| self.wants(name)).map(steps).sum()
     }
@@ -160,9 +168,10 @@ impl Run {
             machine,
             setting: self.setting(),
             embedded: self.part(PartName::Embedded, self.embedded()).await?,
-            postgres: self.part(PartName::Postgres, self.postgres()).await?,
+            postgres: Box::pin(self.part(PartName::Postgres, self.postgres())).await?,
             embedded_size: self.part(PartName::EmbeddedSize, self.size(EngineName::Embedded)).await?,
             postgres_size: self.part(PartName::PostgresSize, self.size(EngineName::Postgres)).await?,
+            anvil: self.part(PartName::Anvil, self.anvil()).await?,
             ratios: Ratios::default(),
             targets: Vec::new(),
         };
@@ -193,7 +202,7 @@ impl Run {
     async fn embedded(&self) -> Result<EmbeddedPart, Failure> {
         let others = Others::before(self.ticks).await?;
         let before = self.echo("echo, before").await?;
-        let place = |name: &str| Place { data: self.folder.path().join(name), database: None };
+        let place = |name: &str| Place { data: self.folder.path().join(name), database: None, networks: None };
         let engine = self.bench("embedded", None).run([place("embedded"), place("embedded-newcomer")]).await?;
         let echo = vec![before, self.echo("echo, after").await?];
         Ok(EmbeddedPart { others: others.after(self.ticks).await?, echo, engine })
@@ -209,7 +218,8 @@ impl Run {
         let mut places = Vec::new();
         for name in ["creates", "newcomer", "two"] {
             let data = self.folder.path().join(format!("postgres-{name}"));
-            places.push(Place { data, database: Some(cluster.database(&format!("scrip_{name}")).await?) });
+            let database = Some(cluster.database(&format!("scrip_{name}")).await?);
+            places.push(Place { data, database, networks: None });
         }
         let [creates, newcomer, two] = <[Place; 3]>::try_from(places).map_err(|_| "there are three places")?;
         let mut engine = bench.run([creates, newcomer]).await?;
@@ -250,6 +260,61 @@ impl Run {
         let many = at_size(&bench, opened.place.clone(), &many_manifest, &mut checks).await?;
         opened.close().await?;
         Ok(SizePart { others: others.after(self.ticks).await?, few, many, checks })
+    }
+
+    /// Credits through a real node between two bare loops, each on a node of its own: what a node holds slows it.
+    async fn anvil(&self) -> Result<AnvilPart, Failure> {
+        let others = Others::before(self.ticks).await?;
+        let batches = (self.sizes.credits / 100).max(1);
+        let (before, before_cpu) = self.bare_loop("before", batches).await?;
+        let (folder, node) = self.node("scrip").await?;
+        let place = Place { data: folder.join("data"), database: None, networks: Some(node.configure(&folder)?) };
+        self.progress.step("anvil: the factory is deployed");
+        self.scrip.initialise(&place).await?;
+        let bench = self.bench("anvil", None);
+        let (mut sandbox, campaign_id, papers) = newcomer::start(&bench, place).await?;
+        let mut checks = Vec::new();
+        let creates_paid = newcomer::create_paid(&bench, &mut sandbox, &campaign_id, &papers).await?;
+        let cpu = self.ticks.cpu(node.pid())?;
+        let credited = newcomer::credit(&bench, &mut sandbox, campaign_id, &creates_paid, &mut checks).await?;
+        let node_cpu = self.ticks.cpu(node.pid())?.saturating_sub(cpu);
+        let place = sandbox.stop().await?;
+        checks.push(correctness::verify(&self.scrip, &place).await?);
+        node.stop().await?;
+        let (after, after_cpu) = self.bare_loop("after", batches).await?;
+        let issues = batches * 100;
+        let each = |cpu: Duration, count: u64| micros(cpu).checked_div(count).unwrap_or(0);
+        Ok(AnvilPart {
+            others: others.after(self.ticks).await?,
+            bare_per_second: [before, after].map(|elapsed| per_second(issues, elapsed)).to_vec(),
+            bare_issues: issues,
+            credit_orders: credited.credit_orders,
+            credits: credited.credits,
+            credits_elapsed_us: micros(credited.elapsed),
+            credits_per_second: per_second(credited.credits, credited.elapsed),
+            node_cpu_us_per_credit: each(node_cpu, credited.credits),
+            node_cpu_us_per_bare_issue: each(if before < after { before_cpu } else { after_cpu }, issues),
+            checks,
+        })
+    }
+
+    /// A fresh node, and a folder for it.
+    async fn node(&self, name: &str) -> Result<(PathBuf, Node), Failure> {
+        let folder = self.folder.path().join(format!("anvil-{name}"));
+        std::fs::create_dir(&folder)?;
+        let node = Node::start(&self.args.anvil.canonicalize()?, &folder).await?;
+        Ok((folder, node))
+    }
+
+    /// How long a bare loop takes on a fresh node, and what it costs that.
+    async fn bare_loop(&self, when: &str, batches: u64) -> Result<(Duration, Duration), Failure> {
+        self.progress.step(&format!("anvil: the bare loop, {when}"));
+        let (_folder, mut node) = self.node(when).await?;
+        let cpu = self.ticks.cpu(node.pid())?;
+        let elapsed = node.bare_loop(batches).await?;
+        let cpu = self.ticks.cpu(node.pid())?.saturating_sub(cpu);
+        node.stop().await?;
+        Ok((elapsed, cpu))
     }
 
     async fn fill_log(&self, cluster: &Cluster) -> Result<(), Failure> {
@@ -306,6 +371,7 @@ impl Findings {
             || self.postgres.measured().is_none()
             || self.embedded_size.measured().is_none()
             || self.postgres_size.measured().is_none()
+            || self.anvil.measured().is_none()
     }
 }
 

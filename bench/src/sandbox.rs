@@ -16,6 +16,7 @@ use server::keyring::{KeyUse, Keyring};
 use tokio::process::Command;
 
 use crate::Failure;
+use crate::anvil::NETWORK;
 use crate::client::{Connection, Outgoing};
 use crate::correctness::Sold;
 use crate::process::{Process, Signal};
@@ -46,6 +47,8 @@ pub struct Place {
     pub data: PathBuf,
     /// The database's address; `None` means the embedded one in the data folder.
     pub database: Option<String>,
+    /// The networks' file of [`crate::anvil`], where the product's token stands there.
+    pub networks: Option<PathBuf>,
 }
 
 /// A running sandbox with tokens of its issuer and its distributor.
@@ -118,7 +121,19 @@ impl Scrip {
         if let Some(database) = place.database.as_ref().filter(|_| self.verifies_database) {
             command.args(["--database", database]);
         }
+        if let Some(networks) = &place.networks {
+            command.arg("--networks").arg(networks);
+        }
         Ok(command.output().await?)
+    }
+
+    /// Deploys the factory of the place's network.
+    pub async fn initialise(&self, place: &Place) -> Result<(), Failure> {
+        let mut command = Command::new(&self.path);
+        command.args(["ledger", "init", "--network", NETWORK]).arg("--data").arg(&place.data);
+        command.args(place.networks.iter().flat_map(|file| [Path::new("--networks"), file.as_path()]));
+        let output = command.output().await?;
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().into()) }
     }
 
     /// A server without sandbox and ledger on a database that another program serves too.
@@ -135,6 +150,9 @@ impl Scrip {
         command.arg("--data").arg(&place.data).arg("--handout").arg(handout);
         if let Some(database) = &place.database {
             command.args(["--database", database]);
+        }
+        if let Some(networks) = &place.networks {
+            command.args(["--network", NETWORK, "--networks"]).arg(networks);
         }
         // Everything is on as in production, logs at info too.
         command.env("SCRIP_LOG", "info");

@@ -27,6 +27,10 @@ impl Ratios {
             postgres_to_per_request: ratio(hot, postgres.map(|part| part.per_request.creates.per_second)),
             embedded_size_cost: size_cost(&findings.embedded_size),
             postgres_size_cost: size_cost(&findings.postgres_size),
+            anvil_to_bare: findings
+                .anvil
+                .measured()
+                .and_then(|part| ratio(Some(part.credits_per_second), part.bare_per_second.iter().copied().max())),
         }
     }
 }
@@ -66,6 +70,7 @@ pub fn is_disturbed(findings: &Findings) -> bool {
         findings.postgres.measured().map(|part| part.others),
         findings.embedded_size.measured().map(|part| part.others),
         findings.postgres_size.measured().map(|part| part.others),
+        findings.anvil.measured().map(|part| part.others),
     ];
     parts.into_iter().flatten().any(|others| others.disturb(findings.machine.cores))
 }
@@ -125,6 +130,7 @@ fn rates_and_ratios(findings: &Findings) -> Vec<Target> {
             Bound::AtLeast(2_000),
             newcomer.map(|newcomer| newcomer.credits_per_second),
         ),
+        per_mille("credits through anvil to a bare loop", Bound::AtLeast(600), ratios.anvil_to_bare),
         Target::judged(
             "memory after ten idle seconds",
             Unit::Kib,

@@ -71,7 +71,7 @@ fn findings() -> Findings {
 
 #[test]
 fn the_page_says_what_was_found_and_what_was_not() {
-    let page = page(&findings(), "bench/results/a.json");
+    let page = page(&findings(), "bench/results/a.json", None);
     for line in [
         "| hot creates, embedded, to the echo | ≥ 0.400 × | 0.400 × | met |",
         "| hot creates, PostgreSQL, to the echo | ≥ 0.220 × | – | not measured |",
@@ -124,5 +124,5 @@ fn nothing_is_met_beside_the_work_of_others_unless_told() {
     assert!(quiet.contains(&Verdict::Met) && !busy.contains(&Verdict::Met));
     assert_eq!(quiet.iter().filter(|v| **v == Verdict::Missed).count(), busy.iter().filter(|v| **v == Verdict::Missed).count());
     assert_eq!(verdicts(findings_beside(1_500, true)), quiet);
-    assert!(page(&findings_beside(1_500, false), "a").contains("the figures prove nothing"));
+    assert!(page(&findings_beside(1_500, false), "a", None).contains("the figures prove nothing"));
 }

@@ -118,14 +118,14 @@ impl Seeded {
     pub async fn open(&self, programs: Option<PathBuf>) -> Result<Opened, Failure> {
         let data = self.folder.join(DATA);
         match self.engine {
-            EngineName::Embedded => Ok(Opened { place: Place { data, database: None }, cluster: None }),
+            EngineName::Embedded => Ok(Opened { place: Place { data, database: None, networks: None }, cluster: None }),
             EngineName::Postgres => {
                 let folder = self.folder.join(CLUSTER);
                 let is_new = !folder.exists();
                 let cluster =
                     if is_new { Cluster::start(&folder, programs).await? } else { Cluster::reopen(&folder, programs).await? };
                 let database = if is_new { cluster.database(DATABASE).await? } else { cluster.url(DATABASE) };
-                Ok(Opened { place: Place { data, database: Some(database) }, cluster: Some(cluster) })
+                Ok(Opened { place: Place { data, database: Some(database), networks: None }, cluster: Some(cluster) })
             }
         }
     }

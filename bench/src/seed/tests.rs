@@ -6,7 +6,7 @@ use crate::sandbox::Place;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seeded_register_verifies_and_has_what_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
-    let mut place = Place { data: folder.path().join("data"), database: None };
+    let mut place = Place { data: folder.path().join("data"), database: None, networks: None };
     let manifest = fill(&mut place, EngineName::Embedded, 2_010).await.unwrap();
     assert_eq!(manifest.investments, 2_050, "fifty campaigns sell the same number");
     let report = server::verify::verify(&place.data, None).await.unwrap();
