@@ -14,10 +14,12 @@ pub fn describe(page: &mut Page, (findings, source): (&Findings, &str)) {
         }
     };
     page.paragraph(&format!(
-        "From [`{source}`](../{source}), commit `{}` of {}. anvil makes a block for every transaction at once and ten each second besides; Scrip looks at it every 50 ms. \
-         The bare loop sends batches of a hundred issues to new holders, signed before, to a token of the same contract, 16 at most in \
-         flight, until the last is in a block. Each has a fresh node, because what a node holds slows it. Scrip's credits count from the first POST to the last DELIVERED: authentication, rules, \
-         journal, pre-flight, signature, stored bytes, finality and verdict included. Both share two cores with the node.",
+        "From [`{source}`](../{source}), commit `{}` of {}. anvil makes a block for every transaction at once and ten each second \
+         besides; Scrip looks at it every 50 ms. The bare loop sends batches of a hundred issues to new holders, signed before, to a \
+         token of the same contract, 16 at most in flight, until the last is in a block. Each has a fresh node, because what a node \
+         holds slows it. Scrip's credits count from the first POST to the last DELIVERED: authentication, rules, journal, pre-flight, \
+         signature, stored bytes, finality and verdict included; it puts up to two hundred into a batch. Both share two cores with \
+         the node.",
         findings.commit.id, findings.commit.date
     ));
     let bare = part.bare_per_second.iter().zip(["before", "after"]).map(|(per_second, when)| {

@@ -3,6 +3,7 @@
 use crate::country::Country;
 use crate::ids::{CampaignId, OrganisationId, ProductId};
 use crate::instant::Instant;
+use crate::instruction::InstructionNumber;
 use crate::investor::PersonKind;
 use crate::money::{Money, Percent, Price};
 use crate::payable::investment_amount_of;
@@ -176,6 +177,16 @@ impl Campaign {
         let missing = sequence.saturating_sub(self.newest_sequence());
         self.numbers_skipped = self.numbers_skipped.saturating_add(missing);
         missing > 0
+    }
+
+    /// Gives a number that nothing has, in place of one that the ledger holds for somebody else's order.
+    ///
+    /// # Errors
+    /// There is none left.
+    pub fn spare_number(&mut self) -> Result<InstructionNumber, Inconsistent> {
+        let sequence = self.newest_sequence().saturating_add(1);
+        self.skip_numbers_to(sequence);
+        InstructionNumber::of(self.index, sequence).ok_or(Inconsistent("campaign.numbers_skipped"))
     }
 
     /// Takes back in an investment that a restore had lost, with the number that it has on the ledger. No later investment

@@ -29,6 +29,12 @@ impl InstructionNumber {
         (self.0 >> SEQUENCE_BITS, self.0 & ((1 << SEQUENCE_BITS) - 1))
     }
 
+    /// Whether a campaign can ever give this number; others can only be somebody else's.
+    #[must_use]
+    pub const fn is_of_a_campaign(self) -> bool {
+        self.0 < (1 << 63)
+    }
+
     /// A number read back from storage or the ledger.
     #[must_use]
     pub const fn new(number: u64) -> Self {
@@ -95,5 +101,7 @@ mod tests {
         assert!(last_of_first < InstructionNumber::of(2, 0).unwrap());
         assert_eq!(InstructionNumber::of(1, 1 << 40), None);
         assert_eq!(InstructionNumber::of(1 << 23, 0), None);
+        let greatest = InstructionNumber::of((1 << 23) - 1, (1 << 40) - 1).unwrap();
+        assert!(greatest.is_of_a_campaign() && !InstructionNumber::new(greatest.get() + 1).is_of_a_campaign());
     }
 }

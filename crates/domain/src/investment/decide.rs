@@ -250,6 +250,14 @@ impl Investment {
         next.touched(now)
     }
 
+    /// Gives the order of its credit anew, because the ledger holds the number of the one before for another order.
+    #[must_use]
+    pub fn credited_anew(&self, credit_id: CreditId, now: Instant) -> Self {
+        let mut next = self.clone();
+        next.latest_credit = Some(LatestCredit { id: credit_id, excludes_another: true });
+        next.touched(now)
+    }
+
     fn ended(&self, ending: Ending, cancellation_date: Instant, now: Instant) -> Self {
         let mut next = self.clone();
         next.facts.ended = Some(Ended {

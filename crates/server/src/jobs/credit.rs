@@ -7,17 +7,20 @@ use domain::ids::{InstructionId, ProductId};
 use domain::instruction::Instruction;
 use futures_util::FutureExt;
 use ledger::contract::{
-    Item, Kind, Outcome, SkipReason, applied, batch_items_max, execute_calldata, execute_gas_limit, preflight,
+    Checkpoint, Item, Kind, Outcome, SkipReason, applied, batch_items_max, execute_calldata, execute_gas_limit, instruction_key,
+    preflight, trusted_records,
 };
 use ledger::judge::{AppliedKey, Evidence, NumberState, Reading, judge};
-use ledger::{Address, At};
+use ledger::{Address, At, B256};
 
 use super::fault::Reach;
-use super::watch::spoken;
+use super::watch::whose;
 use super::{BlockTime, Call, LedgerFault, LedgerWork};
 use crate::crash::CrashPoint;
 use crate::meters::Wait;
 use crate::operations::ledger::{BindInstructions, SettleCredits, Verdict};
+use crate::operations::network::NetworkPin;
+use crate::reconciliation;
 
 /// What a batch came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,7 +35,7 @@ enum BatchCame {
 
 impl LedgerWork {
     /// Binds what waits, in order of instruction, while nonces are free. `open` are in flight already.
-    pub(super) async fn bind_queued(&mut self, factory: Address, open: usize) -> Result<(), LedgerFault> {
+    pub(super) async fn bind_queued(&mut self, pin: &NetworkPin, open: usize) -> Result<(), LedgerFault> {
         let mut free = self.policy.open_max.saturating_sub(open);
         let network = self.network.clone();
         let waiting = self.read(move |archive| archive.products_with_queued_instructions(&network)).await?;
@@ -49,15 +52,15 @@ impl LedgerWork {
             if self.reconciliation.suspects(product_id) {
                 continue;
             }
-            let bound = AssertUnwindSafe(self.bind_product(factory, product_id, free)).catch_unwind().await;
+            let bound = AssertUnwindSafe(self.bind_product(pin, product_id, free)).catch_unwind().await;
             free -= self.contained(product_id, bound)?.unwrap_or(0).min(free);
         }
         Ok(())
     }
 
     /// Binds what waits of one product, with so many nonces at most; says how many were used.
-    async fn bind_product(&mut self, factory: Address, product_id: ProductId, free: usize) -> Result<usize, LedgerFault> {
-        let Some(token) = self.token(factory, product_id).await? else { return Ok(0) };
+    async fn bind_product(&mut self, pin: &NetworkPin, product_id: ProductId, free: usize) -> Result<usize, LedgerFault> {
+        let Some(token) = self.token(pin.factory, product_id).await? else { return Ok(0) };
         let batch_items = batch_items_max(self.policy.transaction_gas_max);
         let mut used = 0;
         while used < free {
@@ -65,7 +68,7 @@ impl LedgerWork {
             let mut queued = self.read(move |archive| archive.queued_instructions(product_id, limit)).await?;
             queued.retain(|instruction| !self.set_aside.holds(instruction.id));
             queued.truncate(batch_items);
-            match self.bind_what_can_be(token, queued).await? {
+            match self.bind_what_can_be(pin, token, queued).await? {
                 BatchCame::Bound => used += 1,
                 BatchCame::Refused => {}
                 BatchCame::Nothing => break,
@@ -75,9 +78,14 @@ impl LedgerWork {
     }
 
     /// Binds a batch, or the part of it that does not fail by its own fault: what fails alone is set aside.
-    async fn bind_what_can_be(&mut self, token: Address, mut queued: Vec<Instruction>) -> Result<BatchCame, LedgerFault> {
+    async fn bind_what_can_be(
+        &mut self,
+        pin: &NetworkPin,
+        token: Address,
+        mut queued: Vec<Instruction>,
+    ) -> Result<BatchCame, LedgerFault> {
         loop {
-            let came = AssertUnwindSafe(self.bind_batch(token, &queued)).catch_unwind().await;
+            let came = AssertUnwindSafe(self.bind_batch(pin, token, &queued)).catch_unwind().await;
             let fault = match (came, queued.as_slice()) {
                 (Ok(Ok(came)), _) => return Ok(came),
                 (Ok(Err(fault)), _) if fault.reach() != Reach::Instruction => return Err(fault),
@@ -96,7 +104,7 @@ impl LedgerWork {
     }
 
     /// Binds a batch to the next nonce, but for what the contract would skip.
-    async fn bind_batch(&mut self, token: Address, queued: &[Instruction]) -> Result<BatchCame, LedgerFault> {
+    async fn bind_batch(&mut self, pin: &NetworkPin, token: Address, queued: &[Instruction]) -> Result<BatchCame, LedgerFault> {
         if queued.is_empty() {
             return Ok(BatchCame::Nothing);
         }
@@ -104,19 +112,24 @@ impl LedgerWork {
         let items: Vec<Item> = queued.iter().map(item).collect();
         let valid_until = u64::try_from(valid_until_seconds).unwrap_or(0);
         let outcomes = preflight(self.chain.as_ref(), token, self.signer.address(), valid_until, &items).await?;
-        let mut refused = Vec::new();
-        let mut accepted = Vec::new();
+        let (mut refused, mut accepted, mut taken) = (Vec::new(), Vec::new(), Vec::new());
         for (instruction, outcome) in queued.iter().zip(outcomes) {
             match outcome {
-                // Already applied is no refusal: the judge will find it on the ledger.
-                Outcome::Applied | Outcome::AlreadyApplied => accepted.push(*instruction),
+                Outcome::Applied => accepted.push(*instruction),
+                // Nothing is to be carried out. The judge says whose order it was.
+                Outcome::AlreadyApplied => taken.push(*instruction),
                 // The whole token rests, for a time: what waits is not to blame.
                 Outcome::Skipped(SkipReason::Paused) => {}
                 Outcome::Skipped(reason) => refused.extend(self.judge_unsigned(token, instruction, reason).await?),
             }
         }
-        let has_refused = !refused.is_empty();
-        if has_refused {
+        refused.extend(self.judge_taken(pin, token, &taken).await?);
+        // What the judge leaves open of them holds nobody up.
+        for left in taken.iter().filter(|left| refused.iter().all(|(id, _)| *id != left.id)) {
+            self.set_aside.put(left.id, self.clock.monotonic());
+        }
+        let has_refused = !refused.is_empty() || !taken.is_empty();
+        if !refused.is_empty() {
             self.lane.record(SettleCredits { verdicts: refused }).await?;
         }
         let idle = if has_refused { BatchCame::Refused } else { BatchCame::Nothing };
@@ -150,7 +163,41 @@ impl LedgerWork {
             preflight_refusal: Some(reason),
             quarantine_until_seconds: self.quarantined_until_seconds(),
         };
-        Ok(spoken(instruction.id, judge(&evidence), &self.meters))
+        self.word_on(instruction, judge(&evidence)).await
+    }
+
+    /// Asks the judge about instructions whose numbers the ledger has carried out, although nothing was signed for them here:
+    /// somebody else used them, or this instance before a restore. All records are read: it is rare. What is not final yet
+    /// waits.
+    async fn judge_taken(
+        &self,
+        pin: &NetworkPin,
+        token: Address,
+        taken: &[Instruction],
+    ) -> Result<Vec<(InstructionId, Verdict)>, LedgerFault> {
+        let mut verdicts = Vec::new();
+        if taken.is_empty() {
+            return Ok(verdicts);
+        }
+        let block = self.chain.finalized().await?;
+        let start = Checkpoint { next_block: pin.from_block, running_hash: B256::ZERO };
+        let read = trusted_records(self.chain.as_ref(), token, start, block).await?;
+        for instruction in taken {
+            let own = instruction_key(self.chain.chain_id(), token, instruction.investment_id.bytes());
+            let number = instruction.number.get();
+            let Some(record) = reconciliation::applied(&read.records).find(|one| one.record.item.number == number) else {
+                continue;
+            };
+            let number = NumberState::Applied(whose(record, own, instruction));
+            let evidence = Evidence {
+                reading: Reading::Finalized { block, number },
+                holders: Vec::new(),
+                preflight_refusal: None,
+                quarantine_until_seconds: self.quarantined_until_seconds(),
+            };
+            verdicts.extend(self.word_on(instruction, judge(&evidence)).await?);
+        }
+        Ok(verdicts)
     }
 
     /// The call that carries instructions. The same instructions and the same validity give the same bytes.

@@ -305,7 +305,7 @@ impl LedgerWork {
         self.deploy_tokens(pin.factory, &sight).await?;
         let open = self.watch_open(&pin, &sight).await?;
         self.reconcile(&pin).await?;
-        self.bind_queued(pin.factory, open).await
+        self.bind_queued(&pin, open).await
     }
 
     /// Deploys the network's factory and pins the network, where that was not done; `None` while it is on its way.

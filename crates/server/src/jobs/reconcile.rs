@@ -194,7 +194,7 @@ impl LedgerWork {
         Ok(())
     }
 
-    async fn reconciled(&self, product_id: ProductId) -> Result<Option<Reconciled>, LedgerFault> {
+    pub(super) async fn reconciled(&self, product_id: ProductId) -> Result<Option<Reconciled>, LedgerFault> {
         let stored = self.read(move |archive| archive.setting(&Reconciled::setting(product_id))).await?;
         Reconciled::of_stored(stored.as_deref()).map_err(super::recover::unreadable)
     }

@@ -190,8 +190,9 @@ impl LedgerWork {
     /// Passes over the numbers that the records hold, and a margin above them for what was signed and forgotten.
     async fn skip_numbers(&mut self, product_id: ProductId, records: &[TrustedRecord]) -> Result<(), LedgerFault> {
         let mut highest: BTreeMap<u64, u64> = BTreeMap::new();
-        for trusted in records {
-            let (index, sequence) = InstructionNumber::new(trusted.record.item.number).parts();
+        let numbers = records.iter().map(|trusted| InstructionNumber::new(trusted.record.item.number));
+        for number in numbers.filter(|number| number.is_of_a_campaign()) {
+            let (index, sequence) = number.parts();
             let known = highest.entry(index).or_default();
             *known = sequence.max(*known);
         }

@@ -18,7 +18,6 @@ use super::credit::failure;
 use super::tend::Sight;
 use super::{LedgerFault, LedgerWork};
 use crate::crash::CrashPoint;
-use crate::meters::LedgerMeters;
 use crate::operations::ledger::{CloseLedgerTransaction, ReleaseInstructions, SettleCredits, Verdict};
 use crate::operations::network::NetworkPin;
 use crate::planted::Bug;
@@ -27,7 +26,7 @@ use crate::planted::Bug;
 #[derive(Debug)]
 pub(super) struct SeenRecords {
     checkpoint: Checkpoint,
-    applied: BTreeMap<u64, (B256, Place)>,
+    applied: BTreeMap<u64, TrustedRecord>,
     skipped: BTreeMap<(TxHash, u64), SkipReason>,
 }
 
@@ -43,10 +42,9 @@ impl SeenRecords {
             if !open.contains(&number) {
                 continue;
             }
-            let place = Place { block: trusted.block, tx_hash: trusted.tx_hash };
             match trusted.record.outcome {
                 Outcome::Applied => {
-                    self.applied.insert(number, (trusted.key, place));
+                    self.applied.insert(number, trusted);
                 }
                 Outcome::AlreadyApplied => {}
                 Outcome::Skipped(reason) => {
@@ -154,7 +152,7 @@ impl LedgerWork {
         for open in transactions {
             for instruction in &open.instructions {
                 let verdict = self.judged(token, finalized, product_id, open, instruction).await?;
-                verdicts.extend(spoken(instruction.id, verdict, &self.meters));
+                verdicts.extend(self.word_on(instruction, verdict).await?);
             }
         }
         for chunk in verdicts.chunks(contract::BATCH_ITEMS_MAX) {
@@ -198,12 +196,9 @@ impl LedgerWork {
     ) -> Result<judge::Verdict, LedgerFault> {
         let number = instruction.number.get();
         let seen = self.seen.get(&product_id);
-        let own_key = instruction_key(self.chain.chain_id(), token, instruction.investment_id.bytes());
-        let state = match seen.and_then(|seen| seen.applied.get(&number)) {
-            Some((key, place)) if *key == own_key => NumberState::Applied(AppliedKey::Own(*place)),
-            Some((key, place)) => NumberState::Applied(AppliedKey::Other { key: *key, place: *place }),
-            None => NumberState::NotApplied,
-        };
+        let own = instruction_key(self.chain.chain_id(), token, instruction.investment_id.bytes());
+        let applied = seen.and_then(|seen| seen.applied.get(&number));
+        let state = applied.map_or(NumberState::NotApplied, |record| NumberState::Applied(whose(record, own, instruction)));
         let skip = |hash: [u8; 32]| seen.and_then(|seen| seen.skipped.get(&(TxHash(hash), number))).copied();
         let mut evidence = Evidence {
             reading: Reading::Finalized { block: finalized, number: state },
@@ -234,28 +229,52 @@ fn holder(open: &LiveLedgerTransaction, skip: impl Fn([u8; 32]) -> Option<SkipRe
     Some(Holder { valid_until_seconds, finalized_skip: open.attempts.iter().find_map(|attempt| skip(attempt.hash)) })
 }
 
-/// The verdict to record, where the judge has spoken.
-pub(super) fn spoken(id: InstructionId, verdict: judge::Verdict, meters: &LedgerMeters) -> Option<(InstructionId, Verdict)> {
-    match verdict {
-        judge::Verdict::Succeeded(place) => {
-            meters.succeeded.increment(1);
-            let (transaction_hash, block_number) = (place.tx_hash.0, place.block.number);
-            Some((id, Verdict::Succeeded { transaction_hash, block_number }))
-        }
-        judge::Verdict::Failed(reason) => {
-            meters.failed.increment(1);
-            let recorded = match reason {
-                FailReason::Refused(skip) => Verdict::Refused(failure(skip)),
-                FailReason::Skipped(skip) => Verdict::Failed(failure(skip)),
-                FailReason::Expired => Verdict::Failed(CreditFailure::Expired),
-            };
-            Some((id, recorded))
-        }
-        judge::Verdict::Incident { key, place } => {
-            meters.incidents.increment(1);
-            tracing::error!(instruction_id = %id, %key, block = place.block.number, "another order holds this number");
-            None
-        }
-        judge::Verdict::Processing(_) => None,
+/// Whose order an applied number is. The key names the investment alone: with other units, or for another account, it is
+/// somebody else's order all the same.
+pub(super) fn whose(applied: &TrustedRecord, own_key: B256, instruction: &Instruction) -> AppliedKey {
+    let place = Place { block: applied.block, tx_hash: applied.tx_hash };
+    let item = &applied.record.item;
+    let is_own = applied.key == own_key
+        && item.account.0 == instruction.account.bytes()
+        && item.units == u128::from(instruction.units.get());
+    if is_own { AppliedKey::Own(place) } else { AppliedKey::Other { key: applied.key, place } }
+}
+
+impl LedgerWork {
+    /// The verdict to record, where the judge has spoken. A number that somebody else's order has waits until an operator has
+    /// acknowledged that order (`scrip ledger release`).
+    pub(super) async fn word_on(
+        &self,
+        instruction: &Instruction,
+        verdict: judge::Verdict,
+    ) -> Result<Option<(InstructionId, Verdict)>, LedgerFault> {
+        let word = match verdict {
+            judge::Verdict::Succeeded(place) => {
+                self.meters.succeeded.increment(1);
+                let (transaction_hash, block_number) = (place.tx_hash.0, place.block.number);
+                Verdict::Succeeded { transaction_hash, block_number }
+            }
+            judge::Verdict::Failed(reason) => {
+                self.meters.failed.increment(1);
+                match reason {
+                    FailReason::Refused(skip) => Verdict::Refused(failure(skip)),
+                    FailReason::Skipped(skip) => Verdict::Failed(failure(skip)),
+                    FailReason::Expired => Verdict::Failed(CreditFailure::Expired),
+                }
+            }
+            judge::Verdict::Incident { key, place } => {
+                self.meters.incidents.increment(1);
+                let (instruction_id, block) = (instruction.id, place.block.number);
+                tracing::error!(%instruction_id, %key, block, "another order holds this number");
+                let known = self.reconciled(instruction.product_id).await?;
+                if !known.is_some_and(|known| known.acknowledged.contains(&instruction.number.get())) {
+                    return Ok(None);
+                }
+                tracing::warn!(%instruction_id, "the order is given anew under a number of its own");
+                Verdict::NumberTaken
+            }
+            judge::Verdict::Processing(_) => return Ok(None),
+        };
+        Ok(Some((instruction.id, word)))
     }
 }

@@ -2,12 +2,12 @@
 
 use domain::credit::{Credit, CreditState};
 use domain::ids::{CreditId, InvestmentId, InvestorId, OrganisationId};
-use domain::instruction::{Instruction, InstructionState};
 use domain::investment::Party;
 use domain::product::Inconsistent;
 use store::{Book, Wanted};
 
 use super::investment::{investment_of, subject_of};
+use super::ledger::queue;
 use super::{Context, Operation, Refused, refused_on};
 
 /// Orders a credit and queues its instruction. The address is copied now: a later change of wallets changes nothing.
@@ -46,23 +46,10 @@ impl Operation for OrderCredit {
             created_at: cx.now,
             version: 0,
         };
-        let instruction = Instruction {
-            id: cx.entropy.id(cx.now),
-            credit_id: id,
-            product_id: next.product_id,
-            investment_id: next.id,
-            number: next.number,
-            account: wallet.address,
-            units: next.units,
-            state: InstructionState::Queued,
-            created_at: cx.now,
-            version: 0,
-        };
         cx.journal(book, "order_credit", &next)?;
         cx.journal(book, "order_credit", &credit)?;
         book.investments.put(next.id, next);
-        book.credits.put(id, credit);
-        book.instructions.put(instruction.id, instruction);
+        queue(&credit, book, cx);
         Ok(credit)
     }
 

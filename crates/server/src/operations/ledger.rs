@@ -1,8 +1,9 @@
 //! What the background work records about the ledger: nonces, signed bytes, verdicts.
 
-use domain::credit::{CreditFailure, CreditState};
+use domain::credit::{Credit, CreditFailure, CreditState};
 use domain::ids::{InstructionId, LedgerTransactionId, ProductId};
 use domain::instruction::{Instruction, InstructionState};
+use domain::investment::Investment;
 use domain::ledger_transaction::{Attempt, LedgerTransaction, LedgerTransactionState, Purpose, Signer};
 use domain::product::{Inconsistent, Token};
 use domain::wallet::EvmAddress;
@@ -145,6 +146,9 @@ pub enum Verdict {
     Failed(CreditFailure),
     /// The ledger would skip it, and nothing was signed for it: that ends it only while it still waits in the queue.
     Refused(CreditFailure),
+    /// The ledger holds its number for another order, and an operator has acknowledged that: the order is given anew under a
+    /// number of its own.
+    NumberTaken,
 }
 
 /// Records verdicts: credit, investment and instruction in one commit, so that they can never part.
@@ -172,10 +176,16 @@ impl Operation for SettleCredits {
 fn settle(id: InstructionId, verdict: Verdict, book: &mut Book, cx: &mut Context<'_>) -> Result<(), Refused> {
     let mut instruction = *book.instructions.get(&id).ok_or(Inconsistent("instruction"))?;
     match (instruction.state, verdict) {
-        (InstructionState::Queued, Verdict::Succeeded { .. } | Verdict::Failed(_) | Verdict::Refused(_))
-        | (InstructionState::Bound(_), Verdict::Succeeded { .. } | Verdict::Failed(_)) => {}
+        (
+            InstructionState::Queued,
+            Verdict::Succeeded { .. } | Verdict::Failed(_) | Verdict::Refused(_) | Verdict::NumberTaken,
+        )
+        | (InstructionState::Bound(_), Verdict::Succeeded { .. } | Verdict::Failed(_) | Verdict::NumberTaken) => {}
         // A verdict is said once. What another worker bound meanwhile may take effect, whatever was foreseen before.
-        (InstructionState::Judged, Verdict::Succeeded { .. } | Verdict::Failed(_) | Verdict::Refused(_))
+        (
+            InstructionState::Judged,
+            Verdict::Succeeded { .. } | Verdict::Failed(_) | Verdict::Refused(_) | Verdict::NumberTaken,
+        )
         | (InstructionState::Bound(_), Verdict::Refused(_)) => return Ok(()),
     }
     let mut credit = *book.credits.get(&instruction.credit_id).ok_or(Inconsistent("instruction.credit_id"))?;
@@ -189,6 +199,12 @@ fn settle(id: InstructionId, verdict: Verdict, book: &mut Book, cx: &mut Context
             credit.state = CreditState::Failed { failure, finished_at: cx.now };
             investment.credit_failed(cx.now)
         }
+        Verdict::NumberTaken => {
+            let failure = CreditFailure::RefusedByContract;
+            credit.state = CreditState::Failed { failure, finished_at: cx.now };
+            let investment = investment.credit_failed(cx.now);
+            order_anew(&credit, &investment, book, cx)?
+        }
     };
     instruction.state = InstructionState::Judged;
     cx.journal(book, "settle_credit", &credit)?;
@@ -197,6 +213,39 @@ fn settle(id: InstructionId, verdict: Verdict, book: &mut Book, cx: &mut Context
     book.credits.put(credit.id, credit);
     book.instructions.put(id, instruction);
     Ok(())
+}
+
+/// Orders a credit again, to the same wallet, under a number that nothing has. Gives the investment with it.
+fn order_anew(before: &Credit, investment: &Investment, book: &mut Book, cx: &mut Context<'_>) -> Result<Investment, Refused> {
+    let campaign = book.campaigns.get(&investment.campaign_id).ok_or(Inconsistent("investment.campaign_id"))?;
+    let mut campaign = campaign.clone();
+    let number = campaign.spare_number()?;
+    let id = cx.entropy.id(cx.now);
+    let next = investment.credited_anew(id, cx.now);
+    let credit = Credit { id, number, state: CreditState::Processing, created_at: cx.now, version: 0, ..*before };
+    cx.journal(book, "skip_numbers", &campaign)?;
+    cx.journal(book, "order_credit", &credit)?;
+    book.campaigns.put(campaign.id, campaign);
+    queue(&credit, book, cx);
+    Ok(next)
+}
+
+/// Puts a credit and its instruction into the queue.
+pub(super) fn queue(credit: &Credit, book: &mut Book, cx: &mut Context<'_>) {
+    let instruction = Instruction {
+        id: cx.entropy.id(cx.now),
+        credit_id: credit.id,
+        product_id: credit.product_id,
+        investment_id: credit.investment_id,
+        number: credit.number,
+        account: credit.address,
+        units: credit.units,
+        state: InstructionState::Queued,
+        created_at: cx.now,
+        version: 0,
+    };
+    book.credits.put(credit.id, *credit);
+    book.instructions.put(instruction.id, instruction);
 }
 
 /// Gives the instructions of a ledger transaction back to the queue: nothing was ever signed for them, and what would be

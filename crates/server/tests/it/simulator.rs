@@ -35,7 +35,7 @@ const WORKERS: usize = 2;
 const LEASE: Duration = Duration::from_micros(1);
 const INVESTMENTS_MAX: usize = 16;
 /// Chain calls of a round at most, for the place where it is stopped.
-const CALLS_MAX: usize = 24;
+const CALLS_MAX: usize = 40;
 const REORG_DEPTH_MAX: u64 = 64;
 /// Blocks between the head and the newest final block: none worth mentioning, few, and more than the deepest reorganisation.
 const FINALITY: [u64; 3] = [1, 5, 70];

@@ -1,6 +1,6 @@
 //! Register and ledger compared while the program runs (row L20).
 
-use domain::credit::CreditState;
+use domain::credit::{CreditFailure, CreditState};
 use domain::freeze::{Difference, Freeze};
 use domain::ids::{InvestmentId, ProductId};
 use domain::instruction::InstructionState;
@@ -32,7 +32,10 @@ fn freeze(bench: &Bench, id: ProductId) -> Option<Freeze> {
 
 /// The registrar's key gives the token an order that the register does not know.
 async fn order_by_hand(bench: &Bench, kind: Kind, number: u64, units: u128) {
-    let item = Item { kind, number, id: [9; 16], account: Address([7; 20]), units, counterparty: Address::ZERO };
+    give(bench, Item { kind, number, id: [9; 16], account: Address([7; 20]), units, counterparty: Address::ZERO }).await;
+}
+
+async fn give(bench: &Bench, item: Item) {
     let data = execute_calldata(u64::MAX, &[item]).unwrap();
     bench.call_token(&bench.device.key, bench.product_id(), data).await;
 }
@@ -194,4 +197,44 @@ async fn l20_what_was_compared_is_not_read_again_and_nothing_is_written_while_no
     assert_eq!(commits(&bench), before);
     assert_eq!(bench.office.archive.setting(&Reconciled::setting(product)).unwrap(), stored);
     assert!(bench.chain.finalized().await.unwrap().number >= checkpoint.next_block);
+}
+
+/// Somebody with the registrar's key has given an investment's own order with other units, or to another wallet.
+#[tokio::test(flavor = "multi_thread")]
+async fn l19_the_same_number_with_other_units_or_wallet_is_an_incident_and_gets_a_fresh_number_once_acknowledged() {
+    for (units, account) in [(5, None), (3, Some([7; 20]))] {
+        let (mut bench, _) = agreed().await;
+        let (product, campaign) = (bench.product_id(), bench.campaign(bench.product_id()).await);
+        let id = bench.paid(campaign, 3).await;
+        let investment = bench.find_investment(id).unwrap();
+        let account = Address(account.unwrap_or_else(|| investment.wallet.unwrap().address.bytes()));
+        let number = investment.number.get();
+        let item = Item { kind: Kind::Issue, number, id: id.bytes(), account, units, counterparty: Address::ZERO };
+        give(&bench, item).await;
+        let ordered = bench.order_again(id).await;
+        look(&mut bench).await;
+        let found = freeze(&bench, product).expect("the product is frozen");
+        assert_eq!(found.difference, Difference::OtherOrder, "{found:?}");
+        assert_eq!(bench.credit(ordered).state, CreditState::Processing, "what stands on the ledger is not its order");
+
+        // The registrar takes the units back, and an operator lets credits go on.
+        give(&bench, Item { kind: Kind::Withdraw, number: FOREIGN_NUMBER, ..item }).await;
+        bench.mine(1);
+        bench.office.desk.run(AskRelease { product_id: product }, bench.now()).await.unwrap();
+        bench.until(|bench| bench.credit(ordered).state != CreditState::Processing).await;
+        let CreditState::Failed { failure, .. } = bench.credit(ordered).state else { panic!("it has not that number") };
+        assert_eq!(failure, CreditFailure::RefusedByContract);
+        assert_ne!(bench.metric("scrip_ledger_verdicts_total{verdict=\"incident\"}"), "0");
+        let latest = bench.find_investment(id).unwrap().latest_credit.unwrap();
+        assert!(latest.excludes_another && latest.id != ordered.credit_id, "{latest:?}");
+        let anew = Ordered { investment_id: id, credit_id: latest.id };
+        bench.finish(&[anew]).await;
+        bench.expect_succeeded(&[anew]);
+        assert!(bench.credit(anew).number.get() > number);
+        assert_eq!(freeze(&bench, product), None);
+        // Numbers that are given later are others.
+        let next = bench.order(campaign, 1).await;
+        bench.finish(&next).await;
+        assert!(bench.credit(next[0]).number > bench.credit(anew).number);
+    }
 }

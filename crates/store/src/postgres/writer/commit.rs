@@ -128,7 +128,6 @@ impl Writing {
     /// Rows that are guarded by a version: new ones are inserted, loaded ones are changed if they still have theirs.
     fn write_rows<K: Ord + Copy, V: Encode + Versioned + Clone>(&mut self, rows: &Table<K, V>) -> Result<(), StoreError> {
         let table = V::COLUMNS.table;
-        self.insert(table, rows.changes().map(|change| change.row).filter(|row| row.version() == 0))?;
         let mut set = RowSet::of::<V>();
         for change in rows.changes().filter(|change| change.row.version() != 0) {
             changes::require_same_identity(&change)?;
@@ -139,7 +138,8 @@ impl Writing {
             let (sql, parameters) = set.update();
             self.change(table, &sql, parameters, changed);
         }
-        Ok(())
+        // Changes first: a credit that failed makes room for the one that is ordered anew in the same commit.
+        self.insert(table, rows.changes().map(|change| change.row).filter(|row| row.version() == 0))
     }
 
     /// A statement that must find so many rows.

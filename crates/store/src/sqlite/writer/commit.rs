@@ -71,8 +71,9 @@ fn write_rows<K: Ord + Copy, V: Encode + SqliteTable + Versioned + Clone>(
     connection: &Connection,
     rows: &Table<K, V>,
 ) -> Result<(), StoreError> {
-    insert_new(connection, rows)?;
-    update_changed(connection, rows)
+    // Changes first: a credit that failed makes room for the one that is ordered anew in the same commit.
+    update_changed(connection, rows)?;
+    insert_new(connection, rows)
 }
 
 fn insert_new<K: Ord + Copy, V: Encode + SqliteTable + Versioned + Clone>(
