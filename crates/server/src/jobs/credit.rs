@@ -112,23 +112,23 @@ impl LedgerWork {
         let items: Vec<Item> = queued.iter().map(item).collect();
         let valid_until = u64::try_from(valid_until_seconds).unwrap_or(0);
         let outcomes = preflight(self.chain.as_ref(), token, self.signer.address(), valid_until, &items).await?;
-        let (mut refused, mut accepted, mut taken) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut refused, mut accepted, mut carried_out) = (Vec::new(), Vec::new(), Vec::new());
         for (instruction, outcome) in queued.iter().zip(outcomes) {
             match outcome {
                 Outcome::Applied => accepted.push(*instruction),
                 // Nothing is to be carried out. The judge says whose order it was.
-                Outcome::AlreadyApplied => taken.push(*instruction),
+                Outcome::AlreadyApplied => carried_out.push(*instruction),
                 // The whole token rests, for a time: what waits is not to blame.
                 Outcome::Skipped(SkipReason::Paused) => {}
                 Outcome::Skipped(reason) => refused.extend(self.judge_unsigned(token, instruction, reason).await?),
             }
         }
-        refused.extend(self.judge_taken(pin, token, &taken).await?);
+        refused.extend(self.judge_taken(pin, token, &carried_out).await?);
         // What the judge leaves open of them holds nobody up.
-        for left in taken.iter().filter(|left| refused.iter().all(|(id, _)| *id != left.id)) {
+        for left in carried_out.iter().filter(|left| refused.iter().all(|(id, _)| *id != left.id)) {
             self.set_aside.put(left.id, self.clock.monotonic());
         }
-        let has_refused = !refused.is_empty() || !taken.is_empty();
+        let has_refused = !refused.is_empty() || !carried_out.is_empty();
         if !refused.is_empty() {
             self.lane.record(SettleCredits { verdicts: refused }).await?;
         }
@@ -173,16 +173,16 @@ impl LedgerWork {
         &self,
         pin: &NetworkPin,
         token: Address,
-        taken: &[Instruction],
+        carried_out: &[Instruction],
     ) -> Result<Vec<(InstructionId, Verdict)>, LedgerFault> {
         let mut verdicts = Vec::new();
-        if taken.is_empty() {
+        if carried_out.is_empty() {
             return Ok(verdicts);
         }
         let block = self.chain.finalized().await?;
         let start = Checkpoint { next_block: pin.from_block, running_hash: B256::ZERO };
         let read = trusted_records(self.chain.as_ref(), token, start, block).await?;
-        for instruction in taken {
+        for instruction in carried_out {
             let own = instruction_key(self.chain.chain_id(), token, instruction.investment_id.bytes());
             let number = instruction.number.get();
             let Some(record) = reconciliation::applied(&read.records).find(|one| one.record.item.number == number) else {
