@@ -30,7 +30,7 @@ fn seeded() -> Entropy {
 }
 
 /// A random number below `end`.
-fn below(entropy: &mut Entropy, end: u64) -> u64 {
+pub fn below(entropy: &mut Entropy, end: u64) -> u64 {
     u64::from_be_bytes(entropy.bytes()) % end
 }
 

@@ -1,12 +1,19 @@
 //! A database that is older than its ledger: nothing is issued twice, nothing is lost, and no person is asked.
 
+use std::collections::BTreeSet;
+
 use domain::credit::{CreditFailure, CreditState};
-use domain::ids::InvestmentId;
+use domain::ids::{CampaignId, InvestmentId};
 use domain::investment::Status;
+use domain::product::Token;
+use ledger::contract::{Checkpoint, trusted_records};
 use ledger::transaction::{Fees, Signer, Unsigned};
-use ledger::{At, Chain};
+use ledger::{Address, At, B256, Chain};
+use server::entropy::Entropy;
+use server::reconciliation::investment_of;
 
 use super::bench::{Backup, Bench, Ordered, VALIDITY_S};
+use crate::faults::{below, rounds};
 
 /// A bench on a ledger that others can send to, as a configured network is.
 async fn public_bench() -> Bench {
@@ -192,5 +199,81 @@ async fn l15_while_somebody_else_uses_the_key_nothing_is_signed() {
         pass_quarantine(&bench);
         bench.finish(&ordered).await;
         bench.expect_succeeded(&ordered);
+    }
+}
+
+/// Whatever happens before a backup, between it and its restore, and afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn k15_restored_at_random_points_nothing_is_issued_twice_and_everything_ends() {
+    let seed: [u8; 32] = Entropy::from_machine().unwrap().bytes();
+    println!("seed {}", hex::encode(seed));
+    let mut entropy = Entropy::from_seed(seed);
+    let (mut quarantines, mut adopted) = (0, 0);
+    for run in 0..rounds(10, 200) {
+        let mut bench = public_bench().await;
+        let campaign = bench.campaign(bench.product_id()).await;
+        let mut paid = Vec::new();
+        some_days(&mut bench, campaign, &mut paid, &mut entropy).await;
+        let (mut backup, known) = (bench.backup(), paid.len());
+        some_days(&mut bench, campaign, &mut paid, &mut entropy).await;
+        let mut bench = restored(bench, &mut backup).await;
+        paid.retain(|id| bench.find_investment(*id).is_some());
+        assert!(paid.len() >= known, "run {run}");
+        some_days(&mut bench, campaign, &mut paid, &mut entropy).await;
+        pass_quarantine(&bench);
+        for _look in 0..3 {
+            bench.step().await.unwrap();
+        }
+        let ended = |bench: &Bench| {
+            bench.office.archive.all_credits(None, 1_000).unwrap().iter().all(|one| one.state != CreditState::Processing)
+        };
+        bench.until(|bench| ended(bench) && bench.live().is_empty()).await;
+        bench.compare().await;
+        expect_issued_once(&bench).await;
+        assert!(bench.product(bench.product_id()).freeze.is_none(), "run {run}");
+        quarantines += bench.metric("scrip_ledger_quarantines_total").parse::<u64>().unwrap();
+        adopted += bench.metric("scrip_ledger_adopted_total").parse::<u64>().unwrap();
+    }
+    println!("{quarantines} quarantines, {adopted} issues taken over");
+    assert!(quarantines >= 10 && adopted > 0, "{quarantines} quarantines, {adopted} issues taken over");
+}
+
+/// Creates, credits, blocks, dropped pools and restarts, as chance wants them.
+async fn some_days(bench: &mut Bench, campaign: CampaignId, paid: &mut Vec<InvestmentId>, entropy: &mut Entropy) {
+    for _act in 0..below(entropy, 14) {
+        match below(entropy, 7) {
+            0 => paid.push(bench.paid(campaign, 1 + below(entropy, 5)).await),
+            1 | 2 => {
+                paid.push(bench.paid(campaign, 1 + below(entropy, 5)).await);
+                bench.order_again(*paid.last().unwrap()).await;
+            }
+            3 => {
+                let uncredited = paid.iter().find(|id| {
+                    let investment = bench.find_investment(**id).unwrap();
+                    investment.status() == Status::Paid && !investment.latest_credit.is_some_and(|credit| credit.excludes_another)
+                });
+                if let Some(id) = uncredited {
+                    bench.order_again(*id).await;
+                }
+            }
+            4 => bench.chain.fake.drop_waiting(),
+            5 => bench.restart_worker(),
+            _ => {}
+        }
+        bench.work.round().await.unwrap();
+        bench.mine(below(entropy, 3));
+    }
+}
+
+/// No investment stands twice on the ledger, and everything that does is delivered.
+async fn expect_issued_once(bench: &Bench) {
+    let Token::Deployed(token) = bench.product(bench.product_id()).token else { panic!("the token stands") };
+    let (start, block) = (Checkpoint { next_block: 0, running_hash: B256::ZERO }, bench.chain.finalized().await.unwrap());
+    let read = trusted_records(bench.chain.as_ref(), Address(token.bytes()), start, block).await.unwrap();
+    let mut issued = BTreeSet::new();
+    for trusted in server::reconciliation::applied(&read.records) {
+        let id = investment_of(&trusted.record.item);
+        assert!(issued.insert(id), "{id} was issued twice");
+        assert_eq!(status(bench, id), Some(Status::Delivered), "{id}");
     }
 }
