@@ -27,6 +27,7 @@ const ROWS: &[(char, RangeInclusive<u8>)] = &[
     ('B', 18..=19),
     ('L', 1..=24),
     ('K', 1..=13),
+    // K14 speaks of webhooks, which do not exist yet (docs/decisions/0006).
     ('K', 15..=16),
     ('O', 1..=1),
     ('O', 7..=8),
