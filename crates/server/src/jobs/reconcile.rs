@@ -27,6 +27,9 @@ use crate::reconciliation::{Finding, Known, applied, compare_record, investment_
 /// knows a block before all of its logs.
 const FOLDS_WITHIN_S: u64 = 600;
 
+/// Records whose credits are read at once.
+const RECORDS_MAX: usize = 1_000;
+
 /// What this run knows of the comparisons so far.
 #[derive(Debug, Default)]
 pub(super) struct Reconciliation {
@@ -225,7 +228,7 @@ impl LedgerWork {
             }
             Err(fault) => return Err(fault.into()),
         };
-        let Some((orders, mut numbers)) = self.compare_orders(product_id, read.records.clone()).await? else {
+        let Some((orders, mut numbers)) = self.compare_orders(product_id, &read.records).await? else {
             return Ok(Compared::NotYet);
         };
         let units = self.compare_units(product_id, token, block, units_delivered).await?;
@@ -246,18 +249,20 @@ impl LedgerWork {
     async fn compare_orders(
         &self,
         product_id: ProductId,
-        records: Vec<TrustedRecord>,
+        records: &[TrustedRecord],
     ) -> Result<Option<(Option<Finding>, Vec<u64>)>, LedgerFault> {
-        let investments: Vec<_> = applied(&records).map(|trusted| investment_of(&trusted.record.item)).collect();
-        let credits = self.read(move |archive| archive.newest_credits(&investments)).await?;
         let (mut first, mut numbers) = (None, Vec::new());
-        for trusted in applied(&records) {
-            match compare_record(trusted, product_id, credits.get(&investment_of(&trusted.record.item))) {
-                Ok(Known::Settled) => {}
-                Ok(Known::OnItsWay) => return Ok(None),
-                Err(finding) => {
-                    first.get_or_insert(finding);
-                    numbers.push(trusted.record.item.number);
+        for records in records.chunks(RECORDS_MAX) {
+            let investments: Vec<_> = applied(records).map(|trusted| investment_of(&trusted.record.item)).collect();
+            let credits = self.read(move |archive| archive.newest_credits(&investments)).await?;
+            for trusted in applied(records) {
+                match compare_record(trusted, product_id, credits.get(&investment_of(&trusted.record.item))) {
+                    Ok(Known::Settled) => {}
+                    Ok(Known::OnItsWay) => return Ok(None),
+                    Err(finding) => {
+                        first.get_or_insert(finding);
+                        numbers.push(trusted.record.item.number);
+                    }
                 }
             }
         }

@@ -9,7 +9,7 @@ use domain::instruction::Instruction;
 use domain::ledger_transaction::Purpose;
 use futures_util::FutureExt;
 use ledger::contract::{self, Checkpoint, Outcome, SkipReason, TrustedRecord, instruction_key, trusted_records};
-use ledger::judge::{self, AppliedKey, Evidence, FailReason, Holder, NumberState, Place, Reading, judge};
+use ledger::judge::{self, AppliedKey, Evidence, FailReason, Holder, NumberState, Place, Reading, Waiting, judge};
 use ledger::{Address, At, B256, BlockRef, TxHash};
 use store::Reader;
 use store::queries::LiveLedgerTransaction;
@@ -26,14 +26,26 @@ use crate::planted::Bug;
 #[derive(Debug)]
 pub(super) struct SeenRecords {
     checkpoint: Checkpoint,
+    /// Whether they were read from the token's beginning.
+    is_whole: bool,
     applied: BTreeMap<u64, TrustedRecord>,
     skipped: BTreeMap<(TxHash, u64), SkipReason>,
 }
 
 impl SeenRecords {
-    const fn new(next_block: u64) -> Self {
+    /// Up to where register and ledger agreed nothing applied is open any more, so reading may begin there.
+    const fn since(checkpoint: Checkpoint) -> Self {
+        Self::read_from(checkpoint, false)
+    }
+
+    /// From the token's beginning.
+    const fn whole(next_block: u64) -> Self {
         let checkpoint = Checkpoint { next_block, running_hash: B256::ZERO };
-        Self { checkpoint, applied: BTreeMap::new(), skipped: BTreeMap::new() }
+        Self::read_from(checkpoint, true)
+    }
+
+    const fn read_from(checkpoint: Checkpoint, is_whole: bool) -> Self {
+        Self { checkpoint, is_whole, applied: BTreeMap::new(), skipped: BTreeMap::new() }
     }
 
     fn take(&mut self, records: Vec<TrustedRecord>, open: &BTreeSet<u64>) {
@@ -143,17 +155,17 @@ impl LedgerWork {
     ) -> Result<(), LedgerFault> {
         let numbers = transactions.iter().flat_map(|open| &open.instructions).map(|instruction| instruction.number.get());
         let numbers: BTreeSet<u64> = numbers.collect();
-        let chain = self.chain.clone();
-        let seen = self.seen.entry(product_id).or_insert_with(|| SeenRecords::new(pin.from_block));
-        let read = trusted_records(chain.as_ref(), token, seen.checkpoint, finalized).await?;
-        seen.take(read.records, &numbers);
-        seen.checkpoint = read.checkpoint;
+        let is_whole = self.see_records(pin, token, finalized, product_id, &numbers).await?;
+        let mut judged = self.judge_open(token, finalized, product_id, transactions).await?;
+        // Why something failed, or whose order has its number, may stand before where reading began.
+        if !is_whole && judged.iter().any(|(_, verdict)| needs_all_records(verdict)) {
+            self.seen.insert(product_id, SeenRecords::whole(pin.from_block));
+            self.see_records(pin, token, finalized, product_id, &numbers).await?;
+            judged = self.judge_open(token, finalized, product_id, transactions).await?;
+        }
         let mut verdicts = Vec::new();
-        for open in transactions {
-            for instruction in &open.instructions {
-                let verdict = self.judged(token, finalized, product_id, open, instruction).await?;
-                verdicts.extend(self.word_on(instruction, verdict).await?);
-            }
+        for (instruction, verdict) in judged {
+            verdicts.extend(self.word_on(instruction, verdict).await?);
         }
         for chunk in verdicts.chunks(contract::BATCH_ITEMS_MAX) {
             self.settle(chunk).await?;
@@ -162,6 +174,47 @@ impl LedgerWork {
             seen.forget_all_but(&numbers);
         }
         Ok(())
+    }
+
+    async fn judge_open<'a>(
+        &self,
+        token: Address,
+        finalized: BlockRef,
+        product_id: ProductId,
+        transactions: &'a [LiveLedgerTransaction],
+    ) -> Result<Vec<(&'a Instruction, judge::Verdict)>, LedgerFault> {
+        let mut judged = Vec::new();
+        for open in transactions {
+            for instruction in &open.instructions {
+                judged.push((instruction, self.judged(token, finalized, product_id, open, instruction).await?));
+            }
+        }
+        Ok(judged)
+    }
+
+    /// Reads what is new of a token's records up to a finalized block; says whether they were read from the beginning.
+    async fn see_records(
+        &mut self,
+        pin: &NetworkPin,
+        token: Address,
+        finalized: BlockRef,
+        product_id: ProductId,
+        open: &BTreeSet<u64>,
+    ) -> Result<bool, LedgerFault> {
+        if !self.seen.contains_key(&product_id) {
+            let checkpoint = match self.reconciled(product_id).await? {
+                Some(known) => Some(known.checkpoint().map_err(super::recover::unreadable)?),
+                None => None,
+            };
+            let checkpoint = checkpoint.filter(|known| known.next_block <= finalized.number.saturating_add(1));
+            let seen = checkpoint.map_or_else(|| SeenRecords::whole(pin.from_block), SeenRecords::since);
+            self.seen.insert(product_id, seen);
+        }
+        let Some(seen) = self.seen.get_mut(&product_id) else { return Ok(false) };
+        let read = trusted_records(self.chain.as_ref(), token, seen.checkpoint, finalized).await?;
+        seen.take(read.records, open);
+        seen.checkpoint = read.checkpoint;
+        Ok(seen.is_whole)
     }
 
     /// Records verdicts together; where that fails by the fault of one of them, each alone.
@@ -217,6 +270,11 @@ impl LedgerWork {
         }
         Ok(judge(&evidence))
     }
+}
+
+/// Whether records from before where reading began may change a verdict.
+const fn needs_all_records(verdict: &judge::Verdict) -> bool {
+    matches!(verdict, judge::Verdict::Failed(_) | judge::Verdict::Processing(Waiting::Records))
 }
 
 /// What a ledger transaction says of an instruction that is bound to it; `None` where nothing was signed.

@@ -66,6 +66,8 @@ pub struct Watched {
     archive: Mutex<Arc<Reader>>,
     /// Every sent transaction.
     pub sent: Mutex<Vec<Vec<u8>>>,
+    /// From which blocks logs were asked for.
+    pub logs_from: Mutex<Vec<u64>>,
     unstored: AtomicUsize,
 }
 
@@ -115,7 +117,7 @@ impl Bench {
         let now = office.clock.now();
         let fake = FakeChain::new(&genesis(&key, u64::try_from(now.seconds_floor()).unwrap()), finality_blocks);
         let (archive, unstored) = (Mutex::new(office.archive.clone()), AtomicUsize::new(0));
-        let chain = Arc::new(Watched { fake, archive, sent: Mutex::default(), unstored });
+        let chain = Arc::new(Watched { fake, archive, sent: Mutex::default(), logs_from: Mutex::default(), unstored });
         let device = Arc::new(Device { key, away: Mutex::default(), pause: Mutex::default() });
         let inhabitants = office.desk.run(SettleSandbox { network: NetworkName::embedded() }, now).await.unwrap();
         let policy = LedgerPolicy { validity_s: VALIDITY_S, look_every: Duration::ZERO, ..embedded_policy(LEASE) };
@@ -175,7 +177,13 @@ impl Bench {
         let genesis = genesis(&self.device.key, 1);
         let fake = FakeChain::new(&GenesisConfig { chain_id: genesis.chain_id + 1, ..genesis }, 1);
         let archive = Mutex::new(self.office.archive.clone());
-        let chain = Arc::new(Watched { fake, archive, sent: Mutex::default(), unstored: AtomicUsize::new(0) });
+        let chain = Arc::new(Watched {
+            fake,
+            archive,
+            sent: Mutex::default(),
+            logs_from: Mutex::default(),
+            unstored: AtomicUsize::new(0),
+        });
         (worker(&self.office, &chain, &self.device, OWN, self.policy), chain)
     }
 
@@ -539,6 +547,7 @@ impl Chain for Watched {
     }
 
     fn logs(&self, filter: LogFilter) -> Answer<'_, Vec<Log>> {
+        self.logs_from.lock().unwrap().push(filter.from_block);
         self.fake.logs(filter)
     }
 

@@ -197,6 +197,23 @@ async fn l20_what_was_compared_is_not_read_again_and_nothing_is_written_while_no
     assert_eq!(commits(&bench), before);
     assert_eq!(bench.office.archive.setting(&Reconciled::setting(product)).unwrap(), stored);
     assert!(bench.chain.finalized().await.unwrap().number >= checkpoint.next_block);
+    // Watching begins there as well; before something fails everything is read.
+    let campaign = bench.campaign(product).await;
+    bench.restart_worker();
+    bench.chain.logs_from.lock().unwrap().clear();
+    let ordered = bench.order(campaign, 2).await;
+    bench.finish(&ordered).await;
+    bench.expect_succeeded(&ordered);
+    let asked = std::mem::take(&mut *bench.chain.logs_from.lock().unwrap());
+    assert!(!asked.is_empty() && asked.iter().all(|from| *from >= checkpoint.next_block), "{asked:?}");
+    let late = bench.order(campaign, 1).await;
+    bench.work.round().await.unwrap();
+    bench.chain.fake.drop_waiting();
+    bench.pass(super::bench::VALIDITY_S + 1);
+    bench.mine(2);
+    bench.until(|bench| bench.credit(late[0]).state != CreditState::Processing).await;
+    assert!(matches!(bench.credit(late[0]).state, CreditState::Failed { failure: CreditFailure::Expired, .. }));
+    assert!(bench.chain.logs_from.lock().unwrap().iter().any(|from| *from < checkpoint.next_block));
 }
 
 /// Somebody with the registrar's key has given an investment's own order with other units, or to another wallet.
