@@ -318,10 +318,10 @@ async fn a_credit_is_unknown_only_while_no_node_can_be_read_and_ends_by_itself()
     world.stop().await;
 }
 
-/// The node configured in a folder, for batches that run four seconds at most.
+/// The node configured in a folder, for batches that run ten seconds at most.
 fn short_lived(anvil: &Anvil, folder: &Path) -> PathBuf {
     let file = anvil.configure(folder);
-    let text = std::fs::read_to_string(&file).unwrap().replace("look-every-ms", "validity-s = 4\nlook-every-ms");
+    let text = std::fs::read_to_string(&file).unwrap().replace("look-every-ms", "validity-s = 10\nlook-every-ms");
     std::fs::write(&file, text).unwrap();
     file
 }
