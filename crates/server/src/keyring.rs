@@ -40,6 +40,8 @@ pub enum KeyUse {
     Backups,
     /// Signs the manifests of backups.
     BackupManifests,
+    /// Signs what operators acknowledged of foreign orders on a ledger.
+    Acknowledgements,
 }
 
 /// Something sealed cannot be opened: the key is another, or the bytes were changed.
@@ -59,6 +61,7 @@ impl KeyUse {
             Self::SandboxSecrets => b"scrip.key.sandbox-secrets",
             Self::Backups => b"scrip.key.backups",
             Self::BackupManifests => b"scrip.key.backup-manifests",
+            Self::Acknowledgements => b"scrip.key.acknowledgements",
         }
     }
 }

@@ -18,7 +18,7 @@ use ledger::contract::{Checkpoint, ContractError, TrustedRecord, issued_total, r
 use ledger::{Address, At, B256, BlockRef};
 
 use super::{LedgerFault, LedgerWork};
-use crate::operations::freeze::{FreezeProduct, PutReconciled, Reconciled, ReleaseProduct};
+use crate::operations::freeze::{Acknowledged, FreezeProduct, PutReconciled, Reconciled, ReleaseProduct};
 use crate::operations::network::NetworkPin;
 use crate::planted::Bug;
 use crate::reconciliation::{Finding, Known, applied, compare_record, investment_of};
@@ -94,7 +94,7 @@ enum Compared {
 struct Differing {
     finding: Finding,
     /// Where the units agree, although single orders do not: up to where, and the numbers of those orders.
-    acknowledgeable: Option<Reconciled>,
+    acknowledgeable: Option<(Checkpoint, Vec<u64>)>,
 }
 
 impl LedgerWork {
@@ -162,11 +162,9 @@ impl LedgerWork {
 
     async fn record_agreement(&mut self, product: &Product, checkpoint: Checkpoint) -> Result<(), LedgerFault> {
         let product_id = product.id;
-        let acknowledged = self.reconciled(product_id).await?.map(|known| known.acknowledged).unwrap_or_default();
-        let reconciled = Reconciled::up_to(checkpoint, acknowledged);
         match product.freeze {
-            Some(_) => self.release(product_id, reconciled).await,
-            None => self.lane.record(PutReconciled { product_id, reconciled }).await,
+            Some(_) => self.release(product_id, checkpoint, Vec::new()).await,
+            None => self.lane.record(PutReconciled { product_id, reconciled: Reconciled::up_to(checkpoint) }).await,
         }
     }
 
@@ -174,8 +172,8 @@ impl LedgerWork {
         let Differing { finding: Finding { difference, detail }, acknowledgeable } = found;
         let (product_id, network) = (product.id, self.network.clone());
         self.reconciliation.agreed.remove(&product_id);
-        if let (Some(_), Some(reconciled)) = (&product.freeze, acknowledgeable) {
-            return self.release(product_id, reconciled).await;
+        if let (Some(_), Some((checkpoint, numbers))) = (&product.freeze, acknowledgeable) {
+            return self.release(product_id, checkpoint, numbers).await;
         }
         self.meters.differences.increment(1);
         if product.freeze.is_none() && !self.reconciliation.confirm(product_id, difference, block) {
@@ -190,16 +188,25 @@ impl LedgerWork {
         Ok(())
     }
 
-    async fn release(&mut self, product_id: ProductId, reconciled: Reconciled) -> Result<(), LedgerFault> {
-        let acknowledged = reconciled.acknowledged.clone();
-        self.lane.record(ReleaseProduct { product_id, reconciled }).await?;
-        tracing::warn!(%product_id, network = %self.network, ?acknowledged, "credits of the product go on");
+    async fn release(&mut self, product_id: ProductId, checkpoint: Checkpoint, numbers: Vec<u64>) -> Result<(), LedgerFault> {
+        let stored = self.read(move |archive| archive.setting(&Acknowledged::setting(product_id))).await?;
+        let reconciled = Reconciled::up_to(checkpoint);
+        self.lane.record(ReleaseProduct { product_id, reconciled, stored, numbers: numbers.clone() }).await?;
+        tracing::warn!(%product_id, network = %self.network, acknowledged = ?numbers, "credits of the product go on");
         Ok(())
     }
 
-    pub(super) async fn reconciled(&self, product_id: ProductId) -> Result<Option<Reconciled>, LedgerFault> {
+    pub(super) async fn reconciled(&self, product_id: ProductId) -> Result<Option<Checkpoint>, LedgerFault> {
         let stored = self.read(move |archive| archive.setting(&Reconciled::setting(product_id))).await?;
-        Reconciled::of_stored(stored.as_deref()).map_err(super::recover::unreadable)
+        let known = Reconciled::of_stored(stored.as_deref()).map_err(super::recover::unreadable)?;
+        known.map(|known| known.checkpoint().map_err(super::recover::unreadable)).transpose()
+    }
+
+    /// Whether an operator has acknowledged that somebody else's order has a number.
+    pub(super) async fn is_acknowledged(&self, product_id: ProductId, number: u64) -> Result<bool, LedgerFault> {
+        let stored = self.read(move |archive| archive.setting(&Acknowledged::setting(product_id))).await?;
+        let known = Acknowledged::of_stored(stored.as_deref()).map_err(super::recover::unreadable)?;
+        Ok(known.numbers.contains(&number))
     }
 
     /// Compares a product's two sides at a finalized block.
@@ -212,11 +219,8 @@ impl LedgerWork {
         if self.reconciliation.agreed.get(&product_id) == Some(&agreed) {
             return Ok(Compared::Unchanged);
         }
-        let known = self.reconciled(product_id).await?;
-        let since = match &known {
-            Some(known) => known.checkpoint().map_err(super::recover::unreadable)?,
-            None => Checkpoint { next_block: pin.from_block, running_hash: B256::ZERO },
-        };
+        let start = Checkpoint { next_block: pin.from_block, running_hash: B256::ZERO };
+        let since = self.reconciled(product_id).await?.unwrap_or(start);
         if since.next_block > block.number.saturating_add(1) {
             return Ok(Compared::NotYet);
         }
@@ -228,18 +232,14 @@ impl LedgerWork {
             }
             Err(fault) => return Err(fault.into()),
         };
-        let Some((orders, mut numbers)) = self.compare_orders(product_id, &read.records).await? else {
+        let Some((orders, numbers)) = self.compare_orders(product_id, &read.records).await? else {
             return Ok(Compared::NotYet);
         };
         let units = self.compare_units(product_id, token, block, units_delivered).await?;
         let Some(units) = units else { return Ok(Compared::NotYet) };
-        numbers.extend(known.map(|known| known.acknowledged).unwrap_or_default());
         Ok(match (orders, units) {
             (None, Ok(())) => Compared::Agree { agreed, checkpoint: read.checkpoint, is_further: !read.records.is_empty() },
-            (Some(finding), Ok(())) => {
-                let acknowledgeable = Some(Reconciled::up_to(read.checkpoint, numbers));
-                Compared::Differ(Differing { finding, acknowledgeable })
-            }
+            (Some(finding), Ok(())) => Compared::Differ(Differing { finding, acknowledgeable: Some((read.checkpoint, numbers)) }),
             (Some(finding), Err(_)) | (None, Err(finding)) => Compared::Differ(Differing { finding, acknowledgeable: None }),
         })
     }

@@ -202,11 +202,8 @@ impl LedgerWork {
         open: &BTreeSet<u64>,
     ) -> Result<bool, LedgerFault> {
         if !self.seen.contains_key(&product_id) {
-            let checkpoint = match self.reconciled(product_id).await? {
-                Some(known) => Some(known.checkpoint().map_err(super::recover::unreadable)?),
-                None => None,
-            };
-            let checkpoint = checkpoint.filter(|known| known.next_block <= finalized.number.saturating_add(1));
+            let checkpoint =
+                self.reconciled(product_id).await?.filter(|known| known.next_block <= finalized.number.saturating_add(1));
             let seen = checkpoint.map_or_else(|| SeenRecords::whole(pin.from_block), SeenRecords::since);
             self.seen.insert(product_id, seen);
         }
@@ -324,8 +321,7 @@ impl LedgerWork {
                 self.meters.incidents.increment(1);
                 let (instruction_id, block) = (instruction.id, place.block.number);
                 tracing::error!(%instruction_id, %key, block, "another order holds this number");
-                let known = self.reconciled(instruction.product_id).await?;
-                if !known.is_some_and(|known| known.acknowledged.contains(&instruction.number.get())) {
+                if !self.is_acknowledged(instruction.product_id, instruction.number.get()).await? {
                     return Ok(None);
                 }
                 tracing::warn!(%instruction_id, "the order is given anew under a number of its own");

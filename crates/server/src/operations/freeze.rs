@@ -7,8 +7,10 @@ use ledger::B256;
 use ledger::contract::Checkpoint;
 use serde::{Deserialize, Serialize};
 use store::{Book, Setting, Wanted};
+use subtle::ConstantTimeEq;
 
 use super::{Context, Operation, Refused};
+use crate::keyring::{KeyUse, Keyring, keyed_hash};
 
 /// Up to where a product's records on the ledger were found in the register.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -18,16 +20,14 @@ pub struct Reconciled {
     next_block: u64,
     /// The running hash before it, in hexadecimal digits.
     running_hash: String,
-    /// Numbers of the ledger that the register never gave, or gave otherwise, and with which an operator let credits go on.
-    pub acknowledged: Vec<u64>,
 }
 
 impl Reconciled {
     /// Up to a checkpoint.
     #[must_use]
-    pub fn up_to(checkpoint: Checkpoint, acknowledged: Vec<u64>) -> Self {
+    pub fn up_to(checkpoint: Checkpoint) -> Self {
         let Checkpoint { next_block, running_hash } = checkpoint;
-        Self { next_block, running_hash: hex::encode(running_hash.0), acknowledged }
+        Self { next_block, running_hash: hex::encode(running_hash.0) }
     }
 
     /// Where the comparison goes on.
@@ -59,6 +59,50 @@ impl Reconciled {
         let value = serde_json::to_vec(self).unwrap_or_default();
         cx.record.settings.push(Setting { name: Self::setting(product_id).into(), value });
     }
+}
+
+/// Numbers of a product's ledger that the register never gave, or gave otherwise, and with which an operator let credits go
+/// on. They are signed: who can only write to the database cannot make `scrip verify` pass an order over.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acknowledged {
+    /// The numbers.
+    pub numbers: Vec<u64>,
+    /// HMAC-SHA256, in hexadecimal digits.
+    mac: String,
+}
+
+impl Acknowledged {
+    /// The name under which they are remembered of a product.
+    #[must_use]
+    pub fn setting(product_id: ProductId) -> String {
+        format!("acknowledged.{product_id}")
+    }
+
+    /// Reads the stored form; none where nothing was acknowledged.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn of_stored(stored: Option<&[u8]>) -> Result<Self, Inconsistent> {
+        stored
+            .map_or(Ok(Self::default()), |bytes| serde_json::from_slice(bytes).map_err(|_| Inconsistent("setting.acknowledged")))
+    }
+
+    /// Reads the stored form, and whether this instance signed it.
+    ///
+    /// # Errors
+    /// It is something else, or was not signed.
+    pub fn of_signed(stored: Option<&[u8]>, product_id: ProductId, keyring: &Keyring) -> Result<Self, Inconsistent> {
+        let found = Self::of_stored(stored)?;
+        let is_signed = bool::from(mac(&found.numbers, product_id, keyring).as_bytes().ct_eq(found.mac.as_bytes()));
+        if is_signed || found == Self::default() { Ok(found) } else { Err(Inconsistent("setting.acknowledged")) }
+    }
+}
+
+fn mac(numbers: &[u64], product_id: ProductId, keyring: &Keyring) -> String {
+    let numbers: Vec<[u8; 8]> = numbers.iter().map(|number| number.to_be_bytes()).collect();
+    let parts = [&product_id.bytes()[..], numbers.as_flattened()];
+    hex::encode(keyed_hash(&keyring.derive(KeyUse::Acknowledgements), &parts))
 }
 
 /// Remembers up to where register and ledger agree.
@@ -132,8 +176,12 @@ impl Operation for AskRelease {
 pub struct ReleaseProduct {
     /// The product.
     pub product_id: ProductId,
-    /// Up to where its ledger was compared, and what of it was acknowledged.
+    /// Up to where its ledger was compared.
     pub reconciled: Reconciled,
+    /// What was acknowledged before, as it is stored.
+    pub stored: Option<Vec<u8>>,
+    /// What is acknowledged besides.
+    pub numbers: Vec<u64>,
 }
 
 impl Operation for ReleaseProduct {
@@ -145,6 +193,14 @@ impl Operation for ReleaseProduct {
 
     fn run(&self, book: &mut Book, cx: &mut Context<'_>) -> Result<(), Refused> {
         self.reconciled.record(self.product_id, cx);
+        if !self.numbers.is_empty() {
+            let known = Acknowledged::of_signed(self.stored.as_deref(), self.product_id, cx.keyring)?;
+            let numbers = [known.numbers, self.numbers.clone()].concat();
+            let acknowledged = Acknowledged { mac: mac(&numbers, self.product_id, cx.keyring), numbers };
+            // Numbers and hexadecimal digits: nothing that JSON could refuse.
+            let value = serde_json::to_vec(&acknowledged).unwrap_or_default();
+            cx.record.settings.push(Setting { name: Acknowledged::setting(self.product_id).into(), value });
+        }
         put_freeze(self.product_id, "release", None, book, cx)
     }
 }

@@ -213,7 +213,7 @@ async fn check(
         let pin = register::pin_of(&archive, &network.name, chain.as_ref(), Address::ZERO).await?;
         ledgers.insert(network.name.clone(), Ledger { chain, pin });
     }
-    register::compare(&archive, &later, &ledgers, &mut report).await?;
+    register::compare(&archive, &later, &ledgers, &keyring, &mut report).await?;
     Ok(report)
 }
 

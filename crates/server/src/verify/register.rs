@@ -12,7 +12,8 @@ use ledger::{Address, At, B256, Chain};
 use store::Reader;
 
 use super::{CHUNK_ROWS, Difference, Ledger, Report};
-use crate::operations::freeze::Reconciled;
+use crate::keyring::Keyring;
+use crate::operations::freeze::Acknowledged;
 use crate::operations::network::{NetworkPin, OLD_FACTORY_SETTING, pin_setting};
 use crate::reconciliation::{self, carry_out, compare_record, investment_of};
 
@@ -27,6 +28,7 @@ pub async fn compare(
     archive: &Reader,
     later: &Reader,
     ledgers: &BTreeMap<NetworkName, Ledger>,
+    keyring: &Keyring,
     report: &mut Report,
 ) -> Result<(), Difference> {
     let credits = open_or_succeeded(archive)?;
@@ -49,18 +51,18 @@ pub async fn compare(
             let (chain, pin) =
                 (chain.as_ref(), pin.ok_or_else(|| Difference::Register("the factory's address is not known".into()))?);
             let records = read_records(chain, &pin, product, token).await?;
-            let stored = archive.setting(&Reconciled::setting(product.id))?;
-            let reconciled = Reconciled::of_stored(stored.as_deref()).map_err(|fault| Difference::Register(fault.to_string()))?;
-            let acknowledged = reconciled.map(|reconciled| reconciled.acknowledged).unwrap_or_default();
-            let found = compare_records(&records, &acknowledged, product, &credits, || {
+            let stored = archive.setting(&Acknowledged::setting(product.id))?;
+            let acknowledged = Acknowledged::of_signed(stored.as_deref(), product.id, keyring)
+                .map_err(|_| Difference::Register(format!("product {}: nobody acknowledged what is said to be", product.id)))?;
+            let found = compare_records(&records, &acknowledged.numbers, product, &credits, || {
                 if credits_later.is_none() {
                     credits_later = Some(open_or_succeeded(later)?);
                 }
                 Ok(credits_later.clone().unwrap_or_default())
             })?;
-            compare_balances(chain, product, token, &records, report).await?;
+            compare_balances(chain, product, token, (&records, found.units), report).await?;
             report.tokens += 1;
-            report.issues += found.len() as u64;
+            report.issues += found.investments.len() as u64;
         }
     }
 }
@@ -122,8 +124,12 @@ async fn read_records(
     Ok(trusted_records(chain, token, start, finalized).await?.records)
 }
 
-/// The investments that the ledger issued.
-type Issued = BTreeSet<InvestmentId>;
+/// What the ledger issued by orders of the register.
+#[derive(Default)]
+struct Issued {
+    investments: BTreeSet<InvestmentId>,
+    units: u128,
+}
 
 fn compare_records(
     records: &[TrustedRecord],
@@ -132,7 +138,7 @@ fn compare_records(
     credits: &Credits,
     mut credits_later: impl FnMut() -> Result<Credits, Difference>,
 ) -> Result<Issued, Difference> {
-    let mut issued = Issued::new();
+    let mut issued = Issued::default();
     for trusted in reconciliation::applied(records) {
         let item = &trusted.record.item;
         if acknowledged.contains(&item.number) {
@@ -146,13 +152,14 @@ fn compare_records(
         // What is on its way gets its verdict later.
         let _known =
             compare_record(trusted, product.id, known.as_ref()).map_err(|finding| Difference::Register(finding.detail))?;
-        if !issued.insert(id) {
+        if !issued.investments.insert(id) {
             return Err(Difference::Register(format!("investment {id} was issued twice")));
         }
+        issued.units = issued.units.saturating_add(item.units);
     }
     for credit in credits.values().filter(|credit| credit.product_id == product.id) {
         let is_succeeded = matches!(credit.state, CreditState::Succeeded { .. });
-        if is_succeeded && !issued.contains(&credit.investment_id) {
+        if is_succeeded && !issued.investments.contains(&credit.investment_id) {
             let text = format!("credit {} succeeded, but the ledger does not hold it", credit.id);
             return Err(Difference::Register(text));
         }
@@ -164,7 +171,7 @@ async fn compare_balances(
     chain: &dyn Chain,
     product: &Product,
     token: Address,
-    records: &[TrustedRecord],
+    (records, ordered): (&[TrustedRecord], u128),
     report: &mut Report,
 ) -> Result<(), Difference> {
     let mut due: BTreeMap<Address, u128> = BTreeMap::new();
@@ -178,10 +185,11 @@ async fn compare_balances(
             return Err(Difference::Register(text));
         }
     }
-    let sum: u128 = due.values().sum();
+    // Foreign orders that were acknowledged must have cancelled each other out.
     let supply = total_supply(chain, token, At::Finalized).await?;
-    if supply != sum {
-        return Err(Difference::Register(format!("product {}: the supply is {supply}, {sum} units were issued", product.id)));
+    if supply != ordered {
+        let text = format!("product {}: the supply is {supply}, {ordered} units were issued", product.id);
+        return Err(Difference::Register(text));
     }
     report.units += supply;
     Ok(())

@@ -10,7 +10,7 @@ use ledger::{Address, B256, Chain};
 use server::desk::ProgramFault;
 use server::operations::Refused;
 use server::operations::credit::OrderCredit;
-use server::operations::freeze::{AskRelease, Reconciled};
+use server::operations::freeze::{Acknowledged, AskRelease, Reconciled};
 
 use super::bench::{Bench, Ordered};
 
@@ -112,9 +112,15 @@ async fn l20_credits_go_on_when_an_operator_says_so_and_the_units_agree() {
     bench.finish(&waiting).await;
     bench.expect_succeeded(&waiting);
     assert_eq!(freeze(&bench, product), None);
-    let stored = bench.office.archive.setting(&Reconciled::setting(product)).unwrap();
-    let reconciled = Reconciled::of_stored(stored.as_deref()).unwrap().unwrap();
-    assert_eq!(reconciled.acknowledged, [FOREIGN_NUMBER, FOREIGN_NUMBER + 1]);
+    let stored = bench.office.archive.setting(&Acknowledged::setting(product)).unwrap();
+    let keyring = &bench.office.keyring;
+    let known = Acknowledged::of_signed(stored.as_deref(), product, keyring).unwrap();
+    assert_eq!(known.numbers, [FOREIGN_NUMBER, FOREIGN_NUMBER + 1]);
+    // Nobody without the instance's key can acknowledge anything.
+    let forged = String::from_utf8(stored.unwrap()).unwrap().replace(&FOREIGN_NUMBER.to_string(), "7").into_bytes();
+    assert!(Acknowledged::of_stored(Some(&forged)).unwrap().numbers.contains(&7));
+    assert!(Acknowledged::of_signed(Some(&forged), product, keyring).is_err());
+    assert!(Acknowledged::of_signed(Some(&forged), bench.further_product().await, keyring).is_err());
     // A further order that nobody gave is found again.
     order_by_hand(&bench, Kind::Issue, FOREIGN_NUMBER + 2, 1).await;
     look(&mut bench).await;
