@@ -27,7 +27,7 @@ use crate::reconciliation;
 enum BatchCame {
     /// It took a nonce.
     Bound,
-    /// Some of it left the queue without a nonce.
+    /// Some of it left the queue without a nonce, or is left alone for a while.
     Refused,
     /// Nothing can be done now: the token rests, or others are binding all of it.
     Nothing,
@@ -128,11 +128,10 @@ impl LedgerWork {
         for left in carried_out.iter().filter(|left| refused.iter().all(|(id, _)| *id != left.id)) {
             self.set_aside.put(left.id, self.clock.monotonic());
         }
-        let has_refused = !refused.is_empty() || !carried_out.is_empty();
+        let idle = if refused.is_empty() && carried_out.is_empty() { BatchCame::Nothing } else { BatchCame::Refused };
         if !refused.is_empty() {
             self.lane.record(SettleCredits { verdicts: refused }).await?;
         }
-        let idle = if has_refused { BatchCame::Refused } else { BatchCame::Nothing };
         let Some(first) = accepted.first() else { return Ok(idle) };
         let bind = BindInstructions {
             signer: self.registrar(),

@@ -232,6 +232,11 @@ fn order_anew(before: &Credit, investment: &Investment, book: &mut Book, cx: &mu
 
 /// Puts a credit and its instruction into the queue.
 pub(super) fn queue(credit: &Credit, book: &mut Book, cx: &mut Context<'_>) {
+    put_with_instruction(credit, InstructionState::Queued, book, cx);
+}
+
+/// Puts a credit with an instruction that says the same to the ledger.
+pub(super) fn put_with_instruction(credit: &Credit, state: InstructionState, book: &mut Book, cx: &mut Context<'_>) {
     let instruction = Instruction {
         id: cx.entropy.id(cx.now),
         credit_id: credit.id,
@@ -240,7 +245,7 @@ pub(super) fn queue(credit: &Credit, book: &mut Book, cx: &mut Context<'_>) {
         number: credit.number,
         account: credit.address,
         units: credit.units,
-        state: InstructionState::Queued,
+        state,
         created_at: cx.now,
         version: 0,
     };

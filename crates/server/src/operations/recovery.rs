@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::credit::{Credit, CreditState};
 use domain::ids::{CampaignId, CreditId, InvestmentId, ProductId};
-use domain::instruction::{Instruction, InstructionState};
+use domain::instruction::InstructionState;
 use domain::investment::{Investment, Issue, Unadoptable};
 use domain::ledger_transaction::{Purpose, Signer};
 use domain::network::NetworkName;
@@ -14,7 +14,7 @@ use domain::wallet::{EvmAddress, Wallet};
 use serde::{Deserialize, Serialize};
 use store::{Book, Setting, Wanted};
 
-use super::ledger::reserve;
+use super::ledger::{put_with_instruction, reserve};
 use super::{Context, Operation, Refused};
 
 /// The name under which restarts of the history are counted.
@@ -312,22 +312,9 @@ fn adopt(investment: &Investment, issue: &Issue, book: &mut Book, cx: &mut Conte
         created_at: cx.now,
         version: 0,
     };
-    let instruction = Instruction {
-        id: cx.entropy.id(cx.now),
-        credit_id: credit.id,
-        product_id: credit.product_id,
-        investment_id: credit.investment_id,
-        number: credit.number,
-        account: credit.address,
-        units: credit.units,
-        state: InstructionState::Judged,
-        created_at: cx.now,
-        version: 0,
-    };
     cx.journal(book, "adopt", investment)?;
     cx.journal(book, "adopt", &credit)?;
     book.investments.put(investment.id, investment.clone());
-    book.credits.put(credit.id, credit);
-    book.instructions.put(instruction.id, instruction);
+    put_with_instruction(&credit, InstructionState::Judged, book, cx);
     Ok(())
 }

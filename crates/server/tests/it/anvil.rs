@@ -22,18 +22,7 @@ pub const REGISTRAR: &str = "0x008aeeda4d805471df9b2a5b0f38a0c3bcba786b";
 const BLOCK_EVERY: Duration = Duration::from_millis(40);
 
 /// A key file (Web3 secret storage, version 3) whose derivation is cheap; the passphrase is "testpassword".
-const KEY: &str = r#"{
-    "crypto": {
-        "cipher": "aes-128-ctr",
-        "cipherparams": { "iv": "67e1c96611ab10d066e61a0c0f4731f5" },
-        "ciphertext": "72b9803c52ed9b98876db6981af0fbf532e07e4d69d3d54c940e7ffcef9c2627",
-        "kdf": "pbkdf2",
-        "kdfparams": { "c": 1000, "dklen": 32, "prf": "hmac-sha256", "salt": "4bf605bc74806d8de96f25b6f6aace1b" },
-        "mac": "1d6d6904a4bb04a9d1354fd482d8e7ba89a001d963f5aa73e97645d18412e31e"
-    },
-    "id": "c3004c14-e641-46e8-a87a-71a9e6f924d7",
-    "version": 3
-}"#;
+const KEY: &str = include_str!("../../../../vectors/key-file.json");
 
 /// A running anvil whose blocks are made by hand, or by a [`Miner`].
 pub struct Anvil {
