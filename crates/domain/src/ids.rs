@@ -102,6 +102,8 @@ ids! {
     AttemptId;
     /// One commit of the desk.
     BatchId;
+    /// One message of the outbox, the same at every try.
+    EventId;
     /// A data folder whose program works on a lane: only one process at a time is this holder.
     HolderId;
 }

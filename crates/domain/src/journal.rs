@@ -50,11 +50,13 @@ pub enum ObjectKind {
     Investment,
     /// A credit.
     Credit,
+    /// Where an organisation is told of its investments.
+    Webhook,
 }
 
 impl ObjectKind {
     /// Every kind, in the order of their codes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Organisation,
         Self::Client,
         Self::Issuer,
@@ -66,6 +68,7 @@ impl ObjectKind {
         Self::Document,
         Self::Investment,
         Self::Credit,
+        Self::Webhook,
     ];
 
     /// The word in storage and in the hash.
@@ -83,6 +86,7 @@ impl ObjectKind {
             Self::Document => "document",
             Self::Investment => "investment",
             Self::Credit => "credit",
+            Self::Webhook => "webhook",
         }
     }
 

@@ -15,8 +15,11 @@ use crate::wallet::EvmAddress;
 pub enum Lane {
     /// The ledger transactions of one signer: its nonces have one order.
     Ledger(EvmAddress),
+    /// Sending what waits in the outbox.
+    Webhooks,
 }
 
+const WEBHOOKS: &str = "webhooks";
 const LEDGER_PREFIX: &str = "ledger:";
 
 impl Lane {
@@ -25,12 +28,16 @@ impl Lane {
     pub fn code(self) -> String {
         match self {
             Self::Ledger(signer) => format!("{LEDGER_PREFIX}{}", hex::encode(signer.bytes())),
+            Self::Webhooks => WEBHOOKS.to_owned(),
         }
     }
 
     /// The lane of a stored name.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
+        if code == WEBHOOKS {
+            return Some(Self::Webhooks);
+        }
         let mut signer = [0; 20];
         hex::decode_to_slice(code.strip_prefix(LEDGER_PREFIX)?, &mut signer).ok()?;
         Some(Self::Ledger(EvmAddress::new(signer)))
@@ -218,7 +225,9 @@ mod tests {
 
     #[test]
     fn lanes_are_read_back_from_their_names() {
-        assert_eq!(Lane::from_code(&LANE.code()), Some(LANE));
+        for lane in [LANE, Lane::Webhooks] {
+            assert_eq!(Lane::from_code(&lane.code()), Some(lane));
+        }
         for other in ["", "ledger:", "ledger:07", "webhook:0707070707070707070707070707070707070707"] {
             assert_eq!(Lane::from_code(other), None, "{other}");
         }

@@ -29,3 +29,4 @@ pub mod state;
 pub mod text;
 pub mod units;
 pub mod wallet;
+pub mod webhook;

@@ -15,6 +15,7 @@ use crate::money::{Money, Price};
 use crate::organisation::{Client, Organisation};
 use crate::product::{Issuer, Listing, Product, Token};
 use crate::wallet::Wallet;
+use crate::webhook::{Webhook, WebhookState};
 
 /// An object whose changes stand in the journal.
 pub trait Journaled {
@@ -62,6 +63,27 @@ impl Journaled for Client {
             .number(self.epoch)
             .instant(self.revoked_at)
             .instant(Some(self.created_at));
+        state
+    }
+}
+
+/// Whether it rests is not in it: the relay says so without a command.
+impl Journaled for Webhook {
+    fn object(&self) -> Object {
+        Object { kind: ObjectKind::Webhook, id: self.organisation_id.uuid() }
+    }
+
+    fn subject(&self) -> Option<Uuid> {
+        None
+    }
+
+    fn state(&self) -> Canonical {
+        let removed_at = match self.state {
+            WebhookState::Active | WebhookState::Resting { .. } => None,
+            WebhookState::Removed { at } => Some(at),
+        };
+        let mut state = Canonical::new();
+        state.text(&self.url).bytes(&self.sealed).instant(Some(self.created_at)).instant(removed_at);
         state
     }
 }

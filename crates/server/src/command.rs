@@ -1,6 +1,7 @@
 //! The command line.
 
 mod ledger;
+mod webhook;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -54,6 +55,9 @@ enum Command {
     /// Prepares the networks on which tokens stand, and lets credits go on that rested.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Says where organisations are told of their investments. Works while a server runs on the same data.
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// Brings the database's schema up to date, and ends. Works while a server runs on the same data.
     Migrate(DataArgs),
     /// Takes a backup, also while a server runs on the same data.
@@ -284,6 +288,7 @@ impl CommandLine {
             | Command::Serve(_)
             | Command::Client(_)
             | Command::Ledger(_)
+            | Command::Webhook(_)
             | Command::Migrate(_)
             | Command::Backup(_)
             | Command::Restore(_)
@@ -306,6 +311,7 @@ impl CommandLine {
             }
             Command::Client(ClientCommand::Revoke { client_id, data }) => revoke_client(ClientId::new(client_id), &data).await,
             Command::Ledger(order) => order.run().await,
+            Command::Webhook(order) => order.run().await,
             Command::Migrate(args) => run_migrate(&args),
             Command::Backup(args) => run_backup(args).await,
             Command::Restore(args) => run_restore(args).await,

@@ -1,4 +1,4 @@
-//! Moments at which a crash tells most, by name: the rows K01 to K13 of the catalogue of faults.
+//! Moments at which a crash tells most, by name: the rows K01 to K14 of the catalogue of faults.
 //!
 //! They exist only with the feature `planted`, and act only when the environment variable `SCRIP_KILL_AT` names one: the
 //! process is gone then as after `kill -9`, without a destructor or a flush. `name:2` lets it pass twice first. Without the
@@ -29,11 +29,13 @@ pub enum CrashPoint {
     Judged,
     /// The verdict is being committed (K13).
     VerdictWriting,
+    /// A receiver has a webhook, and nobody noted that (K14).
+    WebhookSent,
 }
 
 impl CrashPoint {
     /// Every moment, in the order in which a credit meets them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::CreditDecided,
         Self::CreditCommitted,
         Self::LaneClaimed,
@@ -45,6 +47,7 @@ impl CrashPoint {
         Self::Included,
         Self::Judged,
         Self::VerdictWriting,
+        Self::WebhookSent,
     ];
 
     /// The name in `SCRIP_KILL_AT`.
@@ -62,6 +65,7 @@ impl CrashPoint {
             Self::Included => "included",
             Self::Judged => "judged",
             Self::VerdictWriting => "verdict_writing",
+            Self::WebhookSent => "webhook_sent",
         }
     }
 

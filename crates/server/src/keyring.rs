@@ -42,6 +42,8 @@ pub enum KeyUse {
     BackupManifests,
     /// Signs what operators acknowledged of foreign orders on a ledger.
     Acknowledgements,
+    /// Seals the secrets of webhooks.
+    Webhooks,
 }
 
 /// Something sealed cannot be opened: the key is another, or the bytes were changed.
@@ -62,6 +64,7 @@ impl KeyUse {
             Self::Backups => b"scrip.key.backups",
             Self::BackupManifests => b"scrip.key.backup-manifests",
             Self::Acknowledgements => b"scrip.key.acknowledgements",
+            Self::Webhooks => b"scrip.key.webhooks",
         }
     }
 }

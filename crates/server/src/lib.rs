@@ -23,6 +23,7 @@ pub mod networks;
 pub mod operations;
 pub mod planted;
 pub mod program;
+pub mod receivers;
 pub mod reconciliation;
 pub mod standing;
 pub mod verify;

@@ -43,6 +43,8 @@ pub enum Bug {
     NoQuarantine,
     /// Register and ledger are not compared: the test of a foreign issue must see it.
     NothingReconciled,
+    /// A webhook counts as delivered before it is sent: the kill after it was sent must see it.
+    MarkedBeforeSent,
 }
 
 impl Bug {
@@ -68,6 +70,7 @@ impl Bug {
             Self::BackupOfTwoMoments => "backup_of_two_moments",
             Self::NoQuarantine => "no_quarantine",
             Self::NothingReconciled => "nothing_reconciled",
+            Self::MarkedBeforeSent => "marked_before_sent",
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod history;
 mod ledgers;
 mod settings;
+mod webhooks;
 
 use std::io;
 use std::net::SocketAddr;
@@ -260,6 +261,7 @@ impl Running {
         let chain = ledgers.embedded.clone();
         let head_path = head::default_path(data);
         tasks.push(keep_head(&office, &head_path, &stopped));
+        tasks.push(webhooks::start(settings, &office, &stopped)?);
         let inhabitants = match settings.doors {
             Doors::Production => None,
             Doors::Sandbox => Some(settle(&office, &settings.product_network).await?),

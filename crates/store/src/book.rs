@@ -94,6 +94,8 @@ versioned!(Product, Campaign, Investor, Investment, Credit, Instruction, LedgerT
 #[derive(Clone, Debug)]
 pub struct Table<K, V> {
     rows: BTreeMap<K, Slot<V>>,
+    /// What was written since somebody took note.
+    written: Vec<K>,
 }
 
 #[derive(Clone, Debug)]
@@ -122,7 +124,7 @@ impl<K: Ord + Copy, V: Clone> Table<K, V> {
     /// A table without rows.
     #[must_use]
     pub const fn new() -> Self {
-        Self { rows: BTreeMap::new() }
+        Self { rows: BTreeMap::new(), written: Vec::new() }
     }
 
     /// The row as the commands before left it.
@@ -137,6 +139,17 @@ impl<K: Ord + Copy, V: Clone> Table<K, V> {
         self.rows.get(key).map(|slot| slot.before.as_ref().unwrap_or(&slot.row))
     }
 
+    /// The row as it was before the batch, where the batch has changed it; `None` also where it is new.
+    #[must_use]
+    pub fn before(&self, key: &K) -> Option<&V> {
+        self.rows.get(key).and_then(|slot| slot.before.as_ref())
+    }
+
+    /// The keys of what was written since this was asked last, in order.
+    pub fn take_written(&mut self) -> Vec<K> {
+        std::mem::take(&mut self.written)
+    }
+
     /// Every row, keys ascending.
     pub fn iter(&self) -> impl Iterator<Item = &V> {
         self.rows.values().map(|slot| &slot.row)
@@ -149,6 +162,7 @@ impl<K: Ord + Copy, V: Clone> Table<K, V> {
 
     /// Writes a row: new, or changed.
     pub fn put(&mut self, key: K, row: V) {
+        self.written.push(key);
         match self.rows.get_mut(&key) {
             Some(slot) => {
                 let previous = std::mem::replace(&mut slot.row, row);

@@ -6,6 +6,7 @@ use domain::ids::{BatchId, ClientId, InvestorId, OrganisationId};
 use domain::instant::Instant;
 use domain::journal::Entry;
 use domain::ledger_transaction::Attempt;
+use domain::webhook::{Event, OutboxChange, Webhook};
 use uuid::Uuid;
 
 /// Where a remembered answer is looked up: a client of a tenant, and the key it chose.
@@ -73,6 +74,12 @@ pub struct Record {
     pub settings: Vec<Setting>,
     /// Tokens to be refused from now on.
     pub revoked_tokens: Vec<RevokedToken>,
+    /// What receivers are to be told: stored for each that has a webhook.
+    pub events: Vec<Event>,
+    /// Webhooks, new or changed.
+    pub webhooks: Vec<Webhook>,
+    /// What became of events that waited.
+    pub outbox: Vec<OutboxChange>,
 }
 
 impl Record {
@@ -89,13 +96,29 @@ impl Record {
             attempts: Vec::new(),
             settings: Vec::new(),
             revoked_tokens: Vec::new(),
+            events: Vec::new(),
+            webhooks: Vec::new(),
+            outbox: Vec::new(),
         }
     }
 
     /// Whether there is nothing in it beside the batch's id.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        let Self { batch_id: _, day: _, journal, answers, wrapped_keys, persons, attempts, settings, revoked_tokens } = self;
+        let Self {
+            batch_id: _,
+            day: _,
+            journal,
+            answers,
+            wrapped_keys,
+            persons,
+            attempts,
+            settings,
+            revoked_tokens,
+            events,
+            webhooks,
+            outbox,
+        } = self;
         journal.is_empty()
             && answers.is_empty()
             && wrapped_keys.is_empty()
@@ -103,5 +126,8 @@ impl Record {
             && attempts.is_empty()
             && settings.is_empty()
             && revoked_tokens.is_empty()
+            && events.is_empty()
+            && webhooks.is_empty()
+            && outbox.is_empty()
     }
 }

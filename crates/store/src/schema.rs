@@ -71,6 +71,12 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("sqlite/migrations/0009_reconciliation.sql"),
         postgres: include_str!("postgres/migrations/0009_reconciliation.sql"),
     },
+    // Older programs would change investments without telling those who have a webhook.
+    Migration {
+        compatible_from: 10,
+        sqlite: include_str!("sqlite/migrations/0010_webhooks.sql"),
+        postgres: include_str!("postgres/migrations/0010_webhooks.sql"),
+    },
 ];
 
 /// What to do where the schema is older than the program.

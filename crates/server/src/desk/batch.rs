@@ -13,6 +13,7 @@ use store::{Answer, Book, Record, StoreError, Wanted, Writer};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::events;
 use super::work::{Found, ToRemember, Work};
 use super::{DeskCounts, DeskError, Rendered, Safeguards};
 use crate::clock::day_of;
@@ -321,6 +322,7 @@ impl<W: Writer> Batches<W> {
     fn decide(&mut self, batch: &mut [Box<dyn Work>], mut book: Book, mut record: Record) -> Result<Decided, Undecided> {
         let mut head = book.journal_head;
         let mut subject_keys: BTreeMap<InvestorId, SubjectKey> = BTreeMap::new();
+        let mut statuses = BTreeMap::new();
         for (index, work) in batch.iter_mut().enumerate() {
             if let Some(known) = work.key().and_then(|key| book.answers.get(key)).cloned() {
                 let found = self.open_answer(&known, &book, &mut subject_keys);
@@ -359,6 +361,7 @@ impl<W: Writer> Batches<W> {
                     return Err(Undecided::Broken(index));
                 }
             }
+            events::note(&mut book, &mut record, &mut statuses);
         }
         let queued_instructions = book.instructions.changes().any(|change| change.before.is_none());
         let ended_credits = book.credits.changes().any(|change| change.before.is_some());

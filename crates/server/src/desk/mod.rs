@@ -9,6 +9,7 @@
 //! Invariant: the desk caches no counter and no journal head between batches; other processes write too.
 
 mod batch;
+mod events;
 #[cfg(test)]
 mod tests;
 mod work;

@@ -5,6 +5,8 @@
 //!   signer could only get in each other's way. What they record is fenced; that units are issued once does not depend
 //!   on it, but on the contract's numbers.
 //! - *Queued instructions* are claimed by a lane in sets, passing over what another lane is working on.
+//! - *Webhooks* are leased, one lane for all: two processes would send everything twice. That nothing is lost does not
+//!   depend on it.
 //! - *Block production* is per process: the embedded ledger belongs to the process that holds its folder's lock.
 //! - *The journal's head file* and *the directory of clients* are per process: each has a file or a memory of its own.
 //! - *The tables of a day* are made by whichever commit needs them first, which is idempotent.

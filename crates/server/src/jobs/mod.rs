@@ -23,6 +23,7 @@ pub mod refresh;
 mod supervise;
 mod tend;
 mod watch;
+pub mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -13,6 +13,7 @@ mod ledger;
 mod registry;
 mod state;
 mod tasks;
+mod webhooks;
 
 pub use self::api::{ApiMeters, InFlight};
 pub use self::desk::{DeskMeters, Outcome};
@@ -20,6 +21,7 @@ pub use self::ledger::{LedgerMeters, Wait};
 pub use self::registry::Registry;
 pub use self::state::{NetworkGauges, StateMeters};
 pub use self::tasks::{PanicPlace, TaskMeters};
+pub use self::webhooks::WebhookMeters;
 
 /// The commit that the program was built from, where whoever built it said so in `SCRIP_COMMIT`.
 const COMMIT: &str = match option_env!("SCRIP_COMMIT") {
@@ -38,6 +40,8 @@ pub struct Meters {
     pub tasks: TaskMeters,
     /// States that are read when somebody asks.
     pub state: StateMeters,
+    /// The webhooks'.
+    pub webhooks: WebhookMeters,
     registry: Registry,
 }
 
@@ -54,6 +58,7 @@ impl Meters {
             ledger: LedgerMeters::register(&registry),
             tasks: TaskMeters::register(&registry),
             state: StateMeters::register(&registry),
+            webhooks: WebhookMeters::register(&registry),
             registry,
         }
     }

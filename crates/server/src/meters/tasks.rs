@@ -26,7 +26,7 @@ pub struct TaskMeters {
 }
 
 /// The background work that is supervised.
-pub const TASKS: [&str; 5] = ["ledger", "blocks", "head", "directory", "meters"];
+pub const TASKS: [&str; 6] = ["ledger", "blocks", "head", "directory", "meters", "webhooks"];
 
 impl TaskMeters {
     pub(super) fn register(registry: &Registry) -> Self {

@@ -21,6 +21,7 @@ pub mod recovery;
 pub mod sandbox;
 pub mod setting;
 pub mod wallet;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 

@@ -12,6 +12,7 @@ use super::{LEASE_DEFAULT_MS, StartFault};
 use crate::desk::QUEUE_COMMANDS_MAX;
 use crate::http::{CALLS_PER_SECOND, Doors};
 use crate::networks::ConfiguredNetwork;
+use crate::receivers::Reach;
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -87,6 +88,15 @@ impl Settings {
     #[must_use]
     pub fn documents_path(&self) -> PathBuf {
         documents_path(&self.data, self.documents.as_deref())
+    }
+
+    /// Whom webhooks are sent to: a sandbox's receivers may be on this machine.
+    #[must_use]
+    pub const fn reach(&self) -> Reach {
+        match self.doors {
+            Doors::Production => Reach::Public,
+            Doors::Sandbox => Reach::PublicAndOwnMachine,
+        }
     }
 
     /// Refuses what can be seen to be wrong before anything is opened.

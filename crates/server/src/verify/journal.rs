@@ -103,6 +103,7 @@ pub fn compare_rows(archive: &Reader, keyring: &Keyring, newest: Merged, report:
     };
     rows.compare(|after, limit| archive.all_investments(after, limit), |row| row.id, count)?;
     rows.compare(|after, limit| archive.all_credits(after, limit), |row| row.id, |_| Ok(()))?;
+    rows.compare(|after, limit| archive.all_webhooks(after, limit), |row| row.organisation_id, |_| Ok(()))?;
     report.rows = rows.compared;
     report.payments = payments.recomputed;
     if let Some((object, _)) = rows.next {

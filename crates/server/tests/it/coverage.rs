@@ -26,15 +26,16 @@ const ROWS: &[(char, RangeInclusive<u8>)] = &[
     ('B', 12..=16),
     ('B', 18..=19),
     ('L', 1..=24),
-    ('K', 1..=13),
-    // K14 speaks of webhooks, which do not exist yet (docs/decisions/0006).
-    ('K', 15..=16),
+    ('K', 1..=16),
     ('O', 1..=1),
     ('O', 7..=8),
     ('O', 12..=12),
     ('O', 14..=14),
     ('M', 1..=12),
     ('Y', 1..=5),
+    ('H', 1..=4),
+    ('H', 7..=9),
+    ('H', 11..=15),
 ];
 
 /// The last row of each group of the catalogue, so that a mistyped id is seen.
@@ -51,6 +52,7 @@ const LAST: &[(char, u8)] = &[
     ('M', 12),
     ('O', 14),
     ('Y', 8),
+    ('H', 17),
 ];
 
 fn rows() -> BTreeSet<String> {
@@ -166,7 +168,7 @@ fn tests_and_comments_are_found_and_nothing_else() {
     ];
     let found: Vec<String> = covered(&files).into_keys().collect();
     assert_eq!(found, ["A01", "A02", "I01", "S02", "T01", "Y01", "Y02", "Y03", "Y05"]);
-    assert_eq!(rows().len(), 149);
+    assert_eq!(rows().len(), 162);
 }
 
 /// Lock files are honoured, and nothing that is installed runs a script of its own.

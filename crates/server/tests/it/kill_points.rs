@@ -1,11 +1,12 @@
 //! The program is gone at each moment that a credit meets, on a real node: nothing is issued twice, nothing is lost, nothing
-//! ends wrongly, and no person is asked (rows K01 to K13, K16).
+//! ends wrongly, and no person is asked (rows K01 to K14, K16).
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use domain::ids::OrganisationId;
 use domain::instant::Instant as Moment;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -19,7 +20,8 @@ use crate::anvil::{Anvil, Miner, NETWORK, network_name};
 use crate::backup::paid_body;
 use crate::faults;
 use crate::networks::initialise;
-use crate::process::Process;
+use crate::process::{Process, run};
+use crate::webhooks::{Receiver, await_waiting};
 use crate::world::{Session, database_of, make_key};
 
 const INVESTMENTS: &str = "/distributor/v2/investments/";
@@ -255,4 +257,35 @@ async fn k16_in_a_crash_loop_credits_go_on_and_end_when_the_program_is_left_alon
     process.terminate();
     assert!(process.ended().await.success());
     ground.verified().await;
+}
+
+/// A receiver that took an event from a program that was gone before it noted that gets it again, under the same id.
+#[tokio::test(flavor = "multi_thread")]
+async fn k14_h09_an_event_that_was_sent_and_not_noted_is_sent_again_under_the_same_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = database_of(folder.path());
+    let options: Vec<&str> = database.iter().flat_map(|url| ["--database", url.as_str()]).collect();
+    let receiver = Receiver::start().await;
+    let process = Process::start_in(folder.path(), &options, &[("SCRIP_KILL_AT", CrashPoint::WebhookSent.name())]).await;
+    let session = process.distributor().await;
+    let platform = process.handout.distribution_platform_id.to_string();
+    let set = [&["webhook", "set", "--organisation-id", &platform, "--url", &receiver.url][..], &options].concat();
+    let body = paid_body(&process, &session).await;
+    let said = run(&set, &folder.path().join("data"));
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let investment = session.post(INVESTMENTS, &body).await.expect(201).id();
+    gone(process).await;
+    let sent = receiver.received();
+    assert_eq!(sent.len(), 1, "it was gone after the first");
+    let process = Process::start_in(folder.path(), &options, &[]).await;
+    let messages = receiver.await_events(2).await;
+    assert_eq!(messages[1].id(), messages[0].id(), "another id: the receiver cannot see that it has it");
+    assert_eq!(messages[1].body, messages[0].body);
+    assert_eq!(messages[1].body["investment_id"], investment);
+    // Noted once it was sent: nothing waits, and nothing more comes.
+    let archive = Database::open(&place(&folder.path().join("data"), database.as_deref())).unwrap().reader(1).unwrap();
+    await_waiting(&archive, OrganisationId::new(process.handout.distribution_platform_id), 0).await;
+    assert_eq!(receiver.received().len(), 2);
+    process.terminate();
+    assert!(process.ended().await.success());
 }

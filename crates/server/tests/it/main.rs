@@ -49,4 +49,5 @@ mod states;
 mod stopping;
 mod tamper;
 mod tidy;
+mod webhooks;
 mod world;

@@ -11,6 +11,7 @@ mod presence;
 mod snapshot;
 mod tenants;
 mod verify;
+mod webhooks;
 mod work;
 
 pub(crate) use snapshot::{Query, Scalar, Snapshot, TakeRow, Value, head_of, journal_head};

@@ -16,6 +16,7 @@ use domain::organisation::{Client, Organisation};
 use domain::product::{Issuer, Listing, Product};
 use domain::units::Units;
 use domain::wallet::{EvmAddress, Wallet};
+use domain::webhook::Webhook;
 use uuid::Uuid;
 
 use super::Reader;
@@ -60,6 +61,8 @@ chunks! {
     all_documents: DocumentId => Document;
     /// Credits by id, after one or from the first.
     all_credits: CreditId => Credit;
+    /// Webhooks by their organisation, after one or from the first.
+    all_webhooks: OrganisationId => Webhook;
 }
 
 impl Reader {
@@ -161,10 +164,10 @@ fn count(row: &dyn Cells, place: usize) -> Option<u64> {
 }
 
 fn chunk<T: Decode>(snapshot: &Snapshot<'_>, after: Option<Uuid>, limit: u32) -> Result<Vec<T>, StoreError> {
-    let select = T::COLUMNS.select();
+    let (select, key) = (T::COLUMNS.select(), T::COLUMNS.name_at(0));
     match after {
-        Some(after) => snapshot.rows(&format!("{select} WHERE id > ? ORDER BY id LIMIT ?"), [after.into(), limit.into()]),
-        None => snapshot.rows(&format!("{select} ORDER BY id LIMIT ?"), [limit.into()]),
+        Some(after) => snapshot.rows(&format!("{select} WHERE {key} > ? ORDER BY {key} LIMIT ?"), [after.into(), limit.into()]),
+        None => snapshot.rows(&format!("{select} ORDER BY {key} LIMIT ?"), [limit.into()]),
     }
 }
 

@@ -13,6 +13,7 @@ mod lease;
 mod ledger_transaction;
 mod organisation;
 mod product;
+mod webhook;
 
 pub(crate) use cells::{Cell, Cells, Decoder, Encoder, Sink, WrongType};
 pub(crate) use document::Attached;

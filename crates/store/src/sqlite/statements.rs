@@ -15,6 +15,7 @@ use domain::ledger_transaction::{Attempt, LedgerTransaction, Signer};
 use domain::organisation::{Client, Organisation};
 use domain::product::{Issuer, Listing, Product};
 use domain::wallet::Wallet;
+use domain::webhook::{Waiting, Webhook};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Params, Row, Statement, ToSql};
 use uuid::Uuid;
@@ -103,6 +104,8 @@ sqlite_tables!(
     Attempt,
     Signer,
     Lease,
+    Webhook,
+    Waiting,
     StoredEntry,
     NewEntry<'_>,
 );

@@ -9,6 +9,7 @@ use domain::investor::Investor;
 
 use super::super::cells::{ColumnCells, Parameter};
 use super::super::pipeline::{BoxedParameter, Pipeline};
+use super::outbox;
 use super::sets::{RowSet, boxed};
 use crate::book::{Book, Table, Versioned};
 use crate::changes;
@@ -79,6 +80,7 @@ pub(super) fn statements(book: &Book, record: &Record) -> Result<Pipeline, Store
     writing.write_rows(&book.instructions)?;
     writing.insert("attempt", record.attempts.iter())?;
     writing.append_journal(book, record)?;
+    outbox::write(&mut writing.pipeline, record)?;
     let mut answers: Vec<_> = record.answers.iter().collect();
     answers.sort_by(|left, right| left.0.cmp(&right.0));
     writing.insert(&Kind::Answer.table(record.day), answers.into_iter())?;

@@ -4,6 +4,7 @@
 mod commit;
 mod load;
 mod lookups;
+mod outbox;
 mod sets;
 
 use std::sync::Arc;

@@ -8,6 +8,7 @@ use rusqlite::{Connection, Statement};
 use super::super::day_tables;
 use super::super::failure::of_table;
 use super::super::statements::{Binder, SqliteTable, execute};
+use super::outbox;
 use crate::book::{Book, Change, Table, Versioned};
 use crate::changes;
 use crate::error::StoreError;
@@ -56,6 +57,7 @@ pub(super) fn write(connection: &Connection, book: &Book, record: &Record) -> Re
     write_rows(connection, &book.instructions)?;
     insert_all(connection, record.attempts.iter())?;
     insert_all(connection, changes::chained(book, record)?.iter())?;
+    outbox::write(connection, record)?;
     insert_answers(connection, record)?;
     for setting in &record.settings {
         execute(connection, "setting", SET_SETTING, (setting.name.as_ref(), &setting.value))?;
@@ -116,7 +118,7 @@ fn insert_all<'v, V: Encode + SqliteTable + 'v>(
 }
 
 /// Runs one statement for every row; without rows it is not even looked up.
-fn write_all<'v, V: Encode + 'v>(
+pub(super) fn write_all<'v, V: Encode + 'v>(
     connection: &Connection,
     sql: &str,
     rows: impl Iterator<Item = &'v V>,

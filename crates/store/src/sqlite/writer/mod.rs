@@ -3,6 +3,7 @@
 mod checkpoint;
 mod commit;
 mod load;
+mod outbox;
 
 use std::path::Path;
 

@@ -1,0 +1,295 @@
+//! The relay: sends what waits in the outbox, and notes what became of it.
+//!
+//! An event is noted as delivered after its receiver took it, so that a crash between the two sends it again, under the same
+//! id (row K14). One process sends at a time (`Lane::Webhooks`). Each receiver has a pace of its own: one that answers
+//! nothing or slowly keeps nobody else waiting.
+//!
+//! When an event is due is a matter of business time, as everything that is promised in days; a sandbox's turned clock brings
+//! it forward. What is signed is the machine's time, which receivers compare with their own.
+
+mod pace;
+mod send;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ids::{HolderId, OrganisationId};
+use domain::lease::Lane;
+use domain::webhook::{OutboxChange, RestReason, Waiting, Webhook, WebhookState, next_try};
+use store::{Reader, StoreError};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::LedgerFault;
+use super::lane::{Holding, LaneKeeper};
+use crate::clock::Clock;
+use crate::crash::CrashPoint;
+use crate::desk::Desk;
+use crate::entropy::Entropy;
+use crate::keyring::Keyring;
+use crate::meters::WebhookMeters;
+use crate::operations::webhook::{Secrets, SettleOutbox};
+use crate::planted::Bug;
+use crate::receivers::Reach;
+use pace::Pace;
+use send::{Outcome, Sender};
+
+/// How often it is looked whether something is due.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Events of one receiver that are read at once.
+const EVENTS_READ_MAX: u32 = 64;
+/// What one receiver can ask for at most as a pause, in seconds: an hour.
+const RETRY_AFTER_S_MAX: u32 = 3_600;
+
+/// Everything the relay is made of.
+#[derive(Clone)]
+pub struct RelayParts {
+    /// The way to the desk.
+    pub desk: Desk,
+    /// Committed state.
+    pub archive: Arc<Reader>,
+    /// The clocks.
+    pub clock: Clock,
+    /// The instance's keys.
+    pub keyring: Keyring,
+    /// Who sends.
+    pub holder: HolderId,
+    /// How long a process that gives no sign of life keeps the lane.
+    pub lease: Duration,
+    /// Whom it may send to.
+    pub reach: Reach,
+    /// What it counts with.
+    pub meters: WebhookMeters,
+}
+
+/// Sends what waits.
+pub struct Relay {
+    parts: RelayParts,
+    lane: LaneKeeper,
+    entropy: Entropy,
+    sender: Sender,
+    receivers: BTreeMap<OrganisationId, Receiver>,
+    flights: JoinSet<Ended>,
+    /// What has ended, and is not recorded yet.
+    ended: Vec<Ended>,
+}
+
+/// One webhook, as the relay sees it.
+struct Receiver {
+    webhook: Arc<Webhook>,
+    secrets: Arc<Secrets>,
+    pace: Pace,
+    queue: VecDeque<Waiting>,
+    /// Sent, and not recorded yet.
+    open: usize,
+}
+
+/// A try that has ended.
+struct Ended {
+    waiting: Waiting,
+    outcome: Outcome,
+}
+
+impl Relay {
+    /// Sets up the relay.
+    ///
+    /// # Errors
+    /// There is no HTTP client: the machine's certificates cannot be read.
+    pub fn new(parts: RelayParts, entropy: Entropy) -> Result<Self, reqwest::Error> {
+        let lane = LaneKeeper::new(parts.desk.clone(), parts.clock.clone(), Lane::Webhooks, parts.holder, parts.lease);
+        let sender = Sender::new(parts.reach)?;
+        Ok(Self { parts, lane, entropy, sender, receivers: BTreeMap::new(), flights: JoinSet::new(), ended: Vec::new() })
+    }
+
+    /// Sends until told to stop. What is on its way then is sent again by whoever goes on.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        loop {
+            if let Err(fault) = self.round().await {
+                tracing::warn!(%fault, "webhooks are sent later");
+                self.forget();
+            }
+            let is_over = tokio::select! {
+                _said = stop.wait_for(|stop| *stop) => true,
+                Some(ended) = self.flights.join_next() => {
+                    self.ended.extend(ended);
+                    false
+                }
+                () = tokio::time::sleep(LOOK_EVERY) => false,
+            };
+            if is_over {
+                return self.lane.release().await;
+            }
+        }
+    }
+
+    /// Records what has ended, and sends what is due.
+    async fn round(&mut self) -> Result<(), LedgerFault> {
+        while let Some(joined) = self.flights.try_join_next() {
+            // A try that panicked is made again by the next process: it stays open here.
+            self.ended.extend(joined);
+        }
+        if !self.ended.is_empty() {
+            self.settle().await?;
+        }
+        self.refill().await?;
+        if self.receivers.values().all(|receiver| receiver.queue.is_empty()) {
+            return Ok(());
+        }
+        match self.lane.hold().await? {
+            Holding::Here(_) => self.start_due().await,
+            Holding::Elsewhere => {
+                self.forget();
+                Ok(())
+            }
+        }
+    }
+
+    /// Another process may send from here on: what was read is read anew.
+    fn forget(&mut self) {
+        self.flights.abort_all();
+        (self.receivers, self.ended, self.flights) = (BTreeMap::new(), Vec::new(), JoinSet::new());
+    }
+
+    /// Reads the webhooks, and what is due for those that have nothing left of what was read before.
+    async fn refill(&mut self) -> Result<(), LedgerFault> {
+        let webhooks = self.read(Reader::webhooks).await?;
+        let active: Vec<Webhook> = webhooks.into_iter().filter(|webhook| webhook.state == WebhookState::Active).collect();
+        let ids: BTreeSet<OrganisationId> = active.iter().map(|webhook| webhook.organisation_id).collect();
+        self.receivers.retain(|id, _| ids.contains(id));
+        for webhook in active {
+            let id = webhook.organisation_id;
+            if !self.receivers.get(&id).is_some_and(|receiver| *receiver.webhook == webhook) {
+                self.meet(webhook);
+            }
+            self.read_due(id).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a new or changed webhook in.
+    fn meet(&mut self, webhook: Webhook) {
+        let id = webhook.organisation_id;
+        let secrets = match Secrets::of(&webhook, &self.parts.keyring) {
+            Ok(secrets) => Arc::new(secrets),
+            Err(fault) => {
+                tracing::error!(organisation = %id, ?fault, "the secrets of a webhook cannot be opened: nobody is told");
+                self.receivers.remove(&id);
+                return;
+            }
+        };
+        let webhook = Arc::new(webhook);
+        if let Some(receiver) = self.receivers.get_mut(&id) {
+            (receiver.webhook, receiver.secrets) = (webhook, secrets);
+        } else {
+            let (pace, queue) = (Pace::default(), VecDeque::new());
+            self.receivers.insert(id, Receiver { webhook, secrets, pace, queue, open: 0 });
+        }
+    }
+
+    async fn read_due(&mut self, id: OrganisationId) -> Result<(), LedgerFault> {
+        let now = self.parts.clock.now();
+        let is_idle = |receiver: &Receiver| receiver.queue.is_empty() && receiver.open == 0 && receiver.pace.admits(now, 0);
+        if !self.receivers.get(&id).is_some_and(is_idle) {
+            return Ok(());
+        }
+        let due = self.read(move |archive| archive.events_due(id, now, EVENTS_READ_MAX)).await?;
+        if let Some(receiver) = self.receivers.get_mut(&id) {
+            receiver.queue.extend(due);
+        }
+        Ok(())
+    }
+
+    /// Sends as much of each queue as its receiver's pace admits.
+    async fn start_due(&mut self) -> Result<(), LedgerFault> {
+        let now = self.parts.clock.now();
+        for receiver in self.receivers.values_mut() {
+            while receiver.pace.admits(now, receiver.open)
+                && let Some(waiting) = receiver.queue.pop_front()
+            {
+                if Bug::MarkedBeforeSent.is_planted() {
+                    let OutboxIds { id, organisation_id } = OutboxIds::of(&waiting);
+                    self.lane.record(SettleOutbox { changes: vec![OutboxChange::Delivered { id, organisation_id }] }).await?;
+                }
+                receiver.open += 1;
+                let (sender, clock) = (self.sender.clone(), self.parts.clock.clone());
+                let (webhook, secrets) = (receiver.webhook.clone(), receiver.secrets.clone());
+                self.flights.spawn(async move {
+                    let outcome = sender.send(&webhook.url, &secrets, &waiting, &clock).await;
+                    if outcome == Outcome::Delivered {
+                        CrashPoint::WebhookSent.reached();
+                    }
+                    Ended { waiting, outcome }
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Records what became of the tries that have ended, in one commit.
+    async fn settle(&mut self) -> Result<(), LedgerFault> {
+        let ended = std::mem::take(&mut self.ended);
+        let mut changes = Vec::with_capacity(ended.len());
+        for one in &ended {
+            self.judge(one, &mut changes);
+        }
+        self.lane.record(SettleOutbox { changes }).await
+    }
+
+    fn judge(&mut self, Ended { waiting, outcome }: &Ended, changes: &mut Vec<OutboxChange>) {
+        let (now, meters) = (self.parts.clock.now(), &self.parts.meters);
+        let OutboxIds { id, organisation_id } = OutboxIds::of(waiting);
+        let Some(receiver) = self.receivers.get_mut(&organisation_id) else { return };
+        receiver.open = receiver.open.saturating_sub(1);
+        let rested = |reason| OutboxChange::Rested { organisation_id, since: now, reason };
+        let attempts = waiting.attempts.saturating_add(1);
+        match outcome {
+            Outcome::Delivered => {
+                meters.delivered.increment(1);
+                receiver.pace.succeeded();
+                changes.push(OutboxChange::Delivered { id, organisation_id });
+            }
+            Outcome::Gone => {
+                meters.failed.increment(1);
+                meters.rested.increment(1);
+                tracing::error!(organisation = %organisation_id, "a receiver of webhooks says that it is gone: it is told nothing more");
+                changes.push(OutboxChange::Postponed { id, organisation_id, attempts, due_at: now });
+                changes.push(rested(RestReason::Gone));
+            }
+            Outcome::Failed { reason, retry_after_s } => {
+                meters.failed.increment(1);
+                let pause_s = retry_after_s.map(|seconds| seconds.min(RETRY_AFTER_S_MAX));
+                receiver.pace.failed(now, pause_s);
+                tracing::warn!(organisation = %organisation_id, event = %id, attempts, %reason, "a webhook was not taken");
+                let jitter = u64::from_be_bytes(self.entropy.bytes());
+                let due_at = next_try(attempts, now, jitter);
+                changes.push(OutboxChange::Postponed { id, organisation_id, attempts, due_at: due_at.unwrap_or(now) });
+                if due_at.is_none() {
+                    meters.rested.increment(1);
+                    tracing::error!(organisation = %organisation_id, "a receiver of webhooks failed for days: it is told nothing more");
+                    changes.push(rested(RestReason::Failing));
+                }
+            }
+        }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, LedgerFault> {
+        let archive = self.parts.archive.clone();
+        Ok(tokio::task::spawn_blocking(move || query(&archive)).await.map_err(|_| LedgerFault::Cut)??)
+    }
+}
+
+/// What names a waiting event.
+struct OutboxIds {
+    id: domain::ids::EventId,
+    organisation_id: OrganisationId,
+}
+
+impl OutboxIds {
+    const fn of(waiting: &Waiting) -> Self {
+        Self { id: waiting.id, organisation_id: waiting.organisation_id }
+    }
+}
