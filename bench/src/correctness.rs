@@ -59,6 +59,13 @@ pub async fn creates(sandbox: &mut Sandbox, what: &str, campaigns: &[Sold], inte
     held(what, found, intents.fits(rows))
 }
 
+/// Every change of a status is in the outbox: creates have one each, and nothing is delivered.
+pub async fn outbox(scrip: &Scrip, place: &Place, creates: Intents) -> Result<Check, Failure> {
+    let waiting = scrip.events_waiting(place).await?;
+    let found = format!("{} acknowledged, {} unanswered; {waiting} events wait", creates.acknowledged, creates.unanswered);
+    held("every create has its event", found, creates.fits(waiting))
+}
+
 /// A repeated key is answered from memory and has no second effect.
 pub fn replays(first: &Load, replays: &Load) -> Result<Check, Failure> {
     let all = first.succeeded == first.statuses.values().sum::<u64>() && first.unanswered == 0;

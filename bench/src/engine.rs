@@ -170,6 +170,7 @@ impl Bench<'_> {
     async fn creates(&self, place: Place, checks: &mut Vec<Check>) -> Result<Creates, Failure> {
         self.step("start");
         let mut sandbox = Sandbox::start(self.scrip, place, self.folder).await?;
+        self.scrip.record_events(sandbox.place(), &sandbox.handout.distribution_platform_id).await?;
         let hot = [sandbox.sold("Hot", HOT_ALLOCATION).await?];
         let mut spread = Vec::new();
         for number in 0..SPREAD_CAMPAIGNS {
@@ -194,6 +195,8 @@ impl Bench<'_> {
         let check = correctness::creates(&mut sandbox, "creates on fifty campaigns are there once", &spread, spread_intents);
         checks.push(check.await?);
         let place = sandbox.stop().await?;
+        let all = Intents::of(&[&writes.first, &writes.hot, &writes.replays, &open.load, &writes.spread]);
+        checks.push(correctness::outbox(self.scrip, &place, all).await?);
         self.step("scrip verify");
         checks.push(correctness::verify(self.scrip, &place).await?);
         Ok(Creates { writes, reads, pages, pages_alone, open })

@@ -127,6 +127,26 @@ impl Scrip {
         Ok(command.output().await?)
     }
 
+    /// Sets a webhook up for a platform whose receiver is not there, so that every event is recorded and stays in the outbox.
+    pub async fn record_events(&self, place: &Place, platform_id: &str) -> Result<(), Failure> {
+        let output = self.webhook(place, &["set", "--organisation-id", platform_id, "--url", "http://127.0.0.1:9/"]).await?;
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().into()) }
+    }
+
+    /// How many events wait in the outbox.
+    pub async fn events_waiting(&self, place: &Place) -> Result<u64, Failure> {
+        let output = self.webhook(place, &["list"]).await?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said.lines().map(|line| number(&serde_json::from_str(line)?, "waiting")).sum()
+    }
+
+    async fn webhook(&self, place: &Place, arguments: &[&str]) -> Result<Output, Failure> {
+        let mut command = Command::new(&self.path);
+        command.arg("webhook").args(arguments).arg("--data").arg(&place.data);
+        command.args(place.database.iter().flat_map(|database| ["--database", database]));
+        Ok(command.output().await?)
+    }
+
     /// Deploys the factory of the place's network.
     pub async fn initialise(&self, place: &Place) -> Result<(), Failure> {
         let mut command = Command::new(&self.path);

@@ -269,9 +269,9 @@ async fn k14_h09_an_event_that_was_sent_and_not_noted_is_sent_again_under_the_sa
     let process = Process::start_in(folder.path(), &options, &[("SCRIP_KILL_AT", CrashPoint::WebhookSent.name())]).await;
     let session = process.distributor().await;
     let platform = process.handout.distribution_platform_id.to_string();
-    let set = [&["webhook", "set", "--organisation-id", &platform, "--url", &receiver.url][..], &options].concat();
+    let order = [&["webhook", "set", "--organisation-id", &platform, "--url", &receiver.url][..], &options].concat();
     let body = paid_body(&process, &session).await;
-    let said = run(&set, &folder.path().join("data"));
+    let said = run(&order, &folder.path().join("data"));
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     let investment = session.post(INVESTMENTS, &body).await.expect(201).id();
     gone(process).await;

@@ -1,6 +1,8 @@
 //! A list that lies in several campaigns: each campaign is walked along its own index, and the walks are merged. What is read
 //! depends on the number of campaigns, never on the number of investments.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use domain::instant::Instant;
 use domain::investment::{Investment, Status};
 use uuid::Uuid;
@@ -13,6 +15,33 @@ use crate::queries::{From, PAGE_ROWS_MAX, Page, PageRequest, Position};
 
 /// Campaigns that one statement walks. A constant number makes one statement for every number of campaigns.
 const WALKED_AT_ONCE: usize = 16;
+
+/// Places of each campaign that are read first: most pages need no more, because many campaigns share them.
+const PLACES_FIRST: usize = 8;
+
+/// A place of a merged list.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    position: Position,
+    campaign: Uuid,
+}
+
+fn in_order(places: &mut [Place], direction: Direction) {
+    places.sort_unstable_by_key(|place| -> (Instant, Uuid) { (place.position.created_at, place.position.id) });
+    if direction == Direction::Backwards {
+        places.reverse();
+    }
+}
+
+/// The campaigns that may hold more of the first `limit` places than the `few` that were read of each: those all of whose
+/// places are among them.
+fn cut_short(places: &[Place], few: usize, limit: usize) -> BTreeSet<Uuid> {
+    let mut among: BTreeMap<Uuid, usize> = BTreeMap::new();
+    for place in places.iter().take(limit) {
+        *among.entry(place.campaign).or_default() += 1;
+    }
+    among.into_iter().filter(|(_, count)| *count == few).map(|(campaign, _)| campaign).collect()
+}
 
 /// The campaigns that hold a list's investments, and what they must be.
 #[derive(Debug)]
@@ -85,23 +114,43 @@ impl Merged {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<Position>, StoreError> {
+        let few = limit.min(PLACES_FIRST);
+        let mut walked = self.places(snapshot, &self.campaigns, from, direction, few)?;
+        if few < limit {
+            let cut = cut_short(&walked, few, limit);
+            if !cut.is_empty() {
+                walked.retain(|place| !cut.contains(&place.campaign));
+                let campaigns: Vec<Uuid> = cut.into_iter().collect();
+                walked.extend(self.places(snapshot, &campaigns, from, direction, limit)?);
+                in_order(&mut walked, direction);
+            }
+        }
+        walked.truncate(limit);
+        Ok(walked.into_iter().map(|place| place.position).collect())
+    }
+
+    /// So many places of each of these campaigns, merged.
+    fn places(
+        &self,
+        snapshot: &Snapshot<'_>,
+        campaigns: &[Uuid],
+        from: Option<Position>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Place>, StoreError> {
         let sql = self.sql(snapshot, from.is_some(), direction);
         let mut places = Vec::new();
-        for campaigns in self.campaigns.chunks(WALKED_AT_ONCE) {
+        for campaigns in campaigns.chunks(WALKED_AT_ONCE) {
             let parameters = self.parameters(campaigns, from, limit);
             snapshot.each("investment", &sql, parameters, &mut |row| {
-                let (Ok(Some(created_at)), Ok(Some(id))) = (row.time(0), row.id(1)) else {
+                let (Ok(Some(created_at)), Ok(Some(id)), Ok(Some(campaign))) = (row.time(0), row.id(1), row.id(2)) else {
                     return Err(StoreError::Inconsistent { table: "investment", column: "created_at", row: row.key() });
                 };
-                places.push(Position { created_at, id });
+                places.push(Place { position: Position { created_at, id }, campaign });
                 Ok(())
             })?;
         }
-        places.sort_unstable_by_key(|place: &Position| -> (Instant, Uuid) { (place.created_at, place.id) });
-        if direction == Direction::Backwards {
-            places.reverse();
-        }
-        places.truncate(limit);
+        in_order(&mut places, direction);
         Ok(places)
     }
 
@@ -118,7 +167,7 @@ impl Merged {
         let walks: Vec<String> = (0..WALKED_AT_ONCE)
             .map(|number| {
                 format!(
-                    "SELECT * FROM (SELECT created_at, id FROM investment {index} WHERE campaign_id = ?{status}{from} \
+                    "SELECT * FROM (SELECT created_at, id, campaign_id FROM investment {index} WHERE campaign_id = ?{status}{from} \
                      ORDER BY {order} LIMIT ?) AS walk_{number}"
                 )
             })
