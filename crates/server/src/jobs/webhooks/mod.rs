@@ -19,7 +19,7 @@ use domain::lease::Lane;
 use domain::webhook::{OutboxChange, RestReason, Waiting, Webhook, WebhookState, next_try};
 use store::{Reader, StoreError};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::LedgerFault;
 use super::lane::{Holding, LaneKeeper};
@@ -111,8 +111,8 @@ impl Relay {
             }
             let is_over = tokio::select! {
                 _said = stop.wait_for(|stop| *stop) => true,
-                Some(ended) = self.flights.join_next() => {
-                    self.ended.extend(ended);
+                Some(joined) = self.flights.join_next() => {
+                    self.land(joined);
                     false
                 }
                 () = tokio::time::sleep(LOOK_EVERY) => false,
@@ -126,8 +126,7 @@ impl Relay {
     /// Records what has ended, and sends what is due.
     async fn round(&mut self) -> Result<(), LedgerFault> {
         while let Some(joined) = self.flights.try_join_next() {
-            // A try that panicked is made again by the next process: it stays open here.
-            self.ended.extend(joined);
+            self.land(joined);
         }
         if !self.ended.is_empty() {
             self.settle().await?;
@@ -141,6 +140,16 @@ impl Relay {
             Holding::Elsewhere => {
                 self.forget();
                 Ok(())
+            }
+        }
+    }
+
+    fn land(&mut self, joined: Result<Ended, JoinError>) {
+        match joined {
+            Ok(ended) => self.ended.push(ended),
+            Err(fault) => {
+                tracing::error!(%fault, "sending a webhook panicked: what was on its way is sent again");
+                self.forget();
             }
         }
     }
