@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ids::{HolderId, OrganisationId};
+use domain::ids::{HolderId, InvestmentId, OrganisationId};
 use domain::lease::Lane;
 use domain::webhook::{OutboxChange, RestReason, Waiting, Webhook, WebhookState, next_try};
 use store::{Reader, StoreError};
@@ -81,8 +81,19 @@ struct Receiver {
     secrets: Arc<Secrets>,
     pace: Pace,
     queue: VecDeque<Waiting>,
-    /// Sent, and not recorded yet.
-    open: usize,
+    /// Of which investments something was sent that is not recorded yet. What comes next of one waits for it, so that a
+    /// receiver that takes everything is told in order.
+    open: Vec<InvestmentId>,
+}
+
+impl Receiver {
+    /// The next event that may be sent.
+    fn next(&mut self) -> Option<Waiting> {
+        let place = self.queue.iter().position(|waiting| !self.open.contains(&waiting.investment_id))?;
+        let waiting = self.queue.remove(place)?;
+        self.open.push(waiting.investment_id);
+        Some(waiting)
+    }
 }
 
 /// A try that has ended.
@@ -192,13 +203,13 @@ impl Relay {
             (receiver.webhook, receiver.secrets) = (webhook, secrets);
         } else {
             let (pace, queue) = (Pace::default(), VecDeque::new());
-            self.receivers.insert(id, Receiver { webhook, secrets, pace, queue, open: 0 });
+            self.receivers.insert(id, Receiver { webhook, secrets, pace, queue, open: Vec::new() });
         }
     }
 
     async fn read_due(&mut self, id: OrganisationId) -> Result<(), LedgerFault> {
         let now = self.parts.clock.now();
-        let is_idle = |receiver: &Receiver| receiver.queue.is_empty() && receiver.open == 0 && receiver.pace.admits(now, 0);
+        let is_idle = |receiver: &Receiver| receiver.queue.is_empty() && receiver.open.is_empty() && receiver.pace.admits(now, 0);
         if !self.receivers.get(&id).is_some_and(is_idle) {
             return Ok(());
         }
@@ -213,14 +224,13 @@ impl Relay {
     async fn start_due(&mut self) -> Result<(), LedgerFault> {
         let now = self.parts.clock.now();
         for receiver in self.receivers.values_mut() {
-            while receiver.pace.admits(now, receiver.open)
-                && let Some(waiting) = receiver.queue.pop_front()
+            while receiver.pace.admits(now, receiver.open.len())
+                && let Some(waiting) = receiver.next()
             {
                 if Bug::MarkedBeforeSent.is_planted() {
                     let OutboxIds { id, organisation_id } = OutboxIds::of(&waiting);
                     self.lane.record(SettleOutbox { changes: vec![OutboxChange::Delivered { id, organisation_id }] }).await?;
                 }
-                receiver.open += 1;
                 let (sender, clock) = (self.sender.clone(), self.parts.clock.clone());
                 let (webhook, secrets) = (receiver.webhook.clone(), receiver.secrets.clone());
                 self.flights.spawn(async move {
@@ -249,7 +259,7 @@ impl Relay {
         let (now, meters) = (self.parts.clock.now(), &self.parts.meters);
         let OutboxIds { id, organisation_id } = OutboxIds::of(waiting);
         let Some(receiver) = self.receivers.get_mut(&organisation_id) else { return };
-        receiver.open = receiver.open.saturating_sub(1);
+        receiver.open.retain(|investment| *investment != waiting.investment_id);
         let rested = |reason| OutboxChange::Rested { organisation_id, since: now, reason };
         let attempts = waiting.attempts.saturating_add(1);
         match outcome {
