@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::{HolderId, InvestmentId, OrganisationId};
+use domain::instant::Instant;
 use domain::lease::Lane;
 use domain::webhook::{OutboxChange, RestReason, Waiting, Webhook, WebhookState, next_try};
 use store::{Reader, StoreError};
@@ -71,8 +72,11 @@ pub struct Relay {
     sender: Sender,
     receivers: BTreeMap<OrganisationId, Receiver>,
     flights: JoinSet<Ended>,
-    /// What has ended, and is not recorded yet.
+    /// What has ended, and was not judged yet.
     ended: Vec<Ended>,
+    /// What became of events, and is not recorded yet: while the database takes no writes nothing more is sent, or receivers
+    /// would get the same again and again.
+    unrecorded: Vec<OutboxChange>,
 }
 
 /// One webhook, as the relay sees it.
@@ -94,6 +98,18 @@ impl Receiver {
         self.open.push(waiting.investment_id);
         Some(waiting)
     }
+
+    /// A try has ended.
+    fn landed(&mut self, of: InvestmentId, outcome: &Outcome, now: Instant) {
+        self.open.retain(|investment| *investment != of);
+        match outcome {
+            Outcome::Delivered => self.pace.succeeded(),
+            Outcome::Gone => {}
+            Outcome::Failed { reason: _, retry_after_s } => {
+                self.pace.failed(now, retry_after_s.map(|seconds| seconds.min(RETRY_AFTER_S_MAX)));
+            }
+        }
+    }
 }
 
 /// A try that has ended.
@@ -110,15 +126,17 @@ impl Relay {
     pub fn new(parts: RelayParts, entropy: Entropy) -> Result<Self, reqwest::Error> {
         let lane = LaneKeeper::new(parts.desk.clone(), parts.clock.clone(), Lane::Webhooks, parts.holder, parts.lease);
         let sender = Sender::new(parts.reach)?;
-        Ok(Self { parts, lane, entropy, sender, receivers: BTreeMap::new(), flights: JoinSet::new(), ended: Vec::new() })
+        let (receivers, flights) = (BTreeMap::new(), JoinSet::new());
+        Ok(Self { parts, lane, entropy, sender, receivers, flights, ended: Vec::new(), unrecorded: Vec::new() })
     }
 
     /// Sends until told to stop. What is on its way then is sent again by whoever goes on.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         loop {
-            if let Err(fault) = self.round().await {
-                tracing::warn!(%fault, "webhooks are sent later");
-                self.forget();
+            match self.round().await {
+                Ok(()) => {}
+                Err(LedgerFault::LaneLost) => self.forget(),
+                Err(fault) => tracing::warn!(%fault, "webhooks are sent later"),
             }
             let is_over = tokio::select! {
                 _said = stop.wait_for(|stop| *stop) => true,
@@ -129,19 +147,22 @@ impl Relay {
                 () = tokio::time::sleep(LOOK_EVERY) => false,
             };
             if is_over {
-                return self.lane.release().await;
+                return self.hand_back().await;
             }
         }
     }
 
+    /// Records what has ended, and lets another process go on.
+    async fn hand_back(&mut self) {
+        if let Err(fault) = self.settle().await {
+            tracing::warn!(%fault, "webhooks that were just sent are sent again");
+        }
+        self.lane.release().await;
+    }
+
     /// Records what has ended, and sends what is due.
     async fn round(&mut self) -> Result<(), LedgerFault> {
-        while let Some(joined) = self.flights.try_join_next() {
-            self.land(joined);
-        }
-        if !self.ended.is_empty() {
-            self.settle().await?;
-        }
+        self.settle().await?;
         self.refill().await?;
         if self.receivers.values().all(|receiver| receiver.queue.is_empty()) {
             return Ok(());
@@ -168,7 +189,8 @@ impl Relay {
     /// Another process may send from here on: what was read is read anew.
     fn forget(&mut self) {
         self.flights.abort_all();
-        (self.receivers, self.ended, self.flights) = (BTreeMap::new(), Vec::new(), JoinSet::new());
+        (self.receivers, self.flights) = (BTreeMap::new(), JoinSet::new());
+        (self.ended, self.unrecorded) = (Vec::new(), Vec::new());
     }
 
     /// Reads the webhooks, and what is due for those that have nothing left of what was read before.
@@ -247,25 +269,32 @@ impl Relay {
 
     /// Records what became of the tries that have ended, in one commit.
     async fn settle(&mut self) -> Result<(), LedgerFault> {
-        let ended = std::mem::take(&mut self.ended);
-        let mut changes = Vec::with_capacity(ended.len());
-        for one in &ended {
-            self.judge(one, &mut changes);
+        while let Some(joined) = self.flights.try_join_next() {
+            self.land(joined);
         }
-        self.lane.record(SettleOutbox { changes }).await
+        for one in std::mem::take(&mut self.ended) {
+            self.judge(&one);
+        }
+        if self.unrecorded.is_empty() {
+            return Ok(());
+        }
+        self.lane.record(SettleOutbox { changes: self.unrecorded.clone() }).await?;
+        self.unrecorded.clear();
+        Ok(())
     }
 
-    fn judge(&mut self, Ended { waiting, outcome }: &Ended, changes: &mut Vec<OutboxChange>) {
-        let (now, meters) = (self.parts.clock.now(), &self.parts.meters);
+    fn judge(&mut self, Ended { waiting, outcome }: &Ended) {
+        let (now, meters, changes) = (self.parts.clock.now(), &self.parts.meters, &mut self.unrecorded);
         let OutboxIds { id, organisation_id } = OutboxIds::of(waiting);
-        let Some(receiver) = self.receivers.get_mut(&organisation_id) else { return };
-        receiver.open.retain(|investment| *investment != waiting.investment_id);
+        // Where the webhook came to rest meanwhile, what became of the event counts all the same.
+        if let Some(receiver) = self.receivers.get_mut(&organisation_id) {
+            receiver.landed(waiting.investment_id, outcome, now);
+        }
         let rested = |reason| OutboxChange::Rested { organisation_id, since: now, reason };
         let attempts = waiting.attempts.saturating_add(1);
         match outcome {
             Outcome::Delivered => {
                 meters.delivered.increment(1);
-                receiver.pace.succeeded();
                 changes.push(OutboxChange::Delivered { id, organisation_id });
             }
             Outcome::Gone => {
@@ -275,10 +304,8 @@ impl Relay {
                 changes.push(OutboxChange::Postponed { id, organisation_id, attempts, due_at: now });
                 changes.push(rested(RestReason::Gone));
             }
-            Outcome::Failed { reason, retry_after_s } => {
+            Outcome::Failed { reason, retry_after_s: _ } => {
                 meters.failed.increment(1);
-                let pause_s = retry_after_s.map(|seconds| seconds.min(RETRY_AFTER_S_MAX));
-                receiver.pace.failed(now, pause_s);
                 tracing::warn!(organisation = %organisation_id, event = %id, attempts, %reason, "a webhook was not taken");
                 let jitter = u64::from_be_bytes(self.entropy.bytes());
                 let due_at = next_try(attempts, now, jitter);
