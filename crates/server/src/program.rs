@@ -30,6 +30,7 @@ use crate::entropy::{Entropy, NoEntropy};
 use crate::fence::{self, WentBack};
 use crate::http::listener::{self, ListenerLimits};
 use crate::http::{Counter, Doors, Furnishing, router};
+use crate::jobs::lane::holder_of;
 use crate::jobs::{head, refresh, supervise};
 use crate::keyring::{self, KeyUse, Keyring};
 use crate::ledger_rpc;
@@ -257,11 +258,13 @@ impl Running {
         let address = listener.local_addr().map_err(|error| StartFault::Io("the listener".into(), error))?;
         let (stop, stopped) = watch::channel(false);
         let mut tasks = Vec::new();
-        let ledgers = Ledgers::start(settings, &office, &stopped, &mut tasks)?;
+        let holder = holder_of(data, &mut Entropy::from_machine()?);
+        let holder = holder.map_err(|error| StartFault::Io("the holder's name".into(), error))?;
+        let ledgers = Ledgers::start(settings, &office, holder, &stopped, &mut tasks)?;
         let chain = ledgers.embedded.clone();
         let head_path = head::default_path(data);
         tasks.push(keep_head(&office, &head_path, &stopped));
-        tasks.push(webhooks::start(settings, &office, &stopped)?);
+        tasks.push(webhooks::start(settings, &office, holder, &stopped));
         let inhabitants = match settings.doors {
             Doors::Production => None,
             Doors::Sandbox => Some(settle(&office, &settings.product_network).await?),

@@ -414,8 +414,7 @@ impl LedgerWork {
         &self,
         query: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, LedgerFault> {
-        let archive = self.archive.clone();
-        Ok(tokio::task::spawn_blocking(move || query(&archive)).await.map_err(|_| LedgerFault::Cut)??)
+        read(&self.archive, query).await
     }
 
     fn registrar(&self) -> EvmAddress {
@@ -428,4 +427,13 @@ struct Call {
     to: Option<Address>,
     data: Vec<u8>,
     gas_limit: u64,
+}
+
+/// Asks for committed state without holding up what else runs.
+async fn read<T: Send + 'static>(
+    archive: &Arc<Reader>,
+    query: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, LedgerFault> {
+    let archive = archive.clone();
+    Ok(tokio::task::spawn_blocking(move || query(&archive)).await.map_err(|_| LedgerFault::Cut)??)
 }

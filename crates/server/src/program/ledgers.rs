@@ -17,7 +17,6 @@ use tokio::task::JoinHandle;
 use super::{Office, Settings, StartFault};
 use crate::clock::Clock;
 use crate::entropy::Entropy;
-use crate::jobs::lane::holder_of;
 use crate::jobs::{BlockTime, LedgerFault, LedgerParts, LedgerPolicy, LedgerWork, produce, supervise};
 use crate::keyring::KeyUse;
 use crate::networks::{ConfiguredNetwork, UNKNOWN_AFTER_DEFAULT};
@@ -53,11 +52,10 @@ impl Ledgers {
     pub(super) fn start(
         settings: &Settings,
         office: &Office,
+        holder: HolderId,
         stopped: &watch::Receiver<bool>,
         tasks: &mut Vec<JoinHandle<()>>,
     ) -> Result<Self, StartFault> {
-        let holder = holder_of(&settings.data, &mut Entropy::from_machine()?);
-        let holder = holder.map_err(|error| StartFault::Io("the holder's name".into(), error))?;
         let mut ledgers = Self { embedded: None, worked: Vec::new() };
         if settings.has_ledger {
             ledgers.start_embedded(settings, office, holder, stopped, tasks)?;

@@ -4,16 +4,13 @@ use domain::ids::HolderId;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Office, Settings, StartFault};
+use super::{Office, Settings};
 use crate::entropy::Entropy;
-use crate::jobs::lane::holder_of;
 use crate::jobs::supervise;
 use crate::jobs::webhooks::{Relay, RelayParts};
 
 /// Starts to send what waits, until told to stop.
-pub(super) fn start(settings: &Settings, office: &Office, stopped: &watch::Receiver<bool>) -> Result<JoinHandle<()>, StartFault> {
-    let holder: HolderId = holder_of(&settings.data, &mut Entropy::from_machine()?)
-        .map_err(|error| StartFault::Io("the holder's name".into(), error))?;
+pub(super) fn start(settings: &Settings, office: &Office, holder: HolderId, stopped: &watch::Receiver<bool>) -> JoinHandle<()> {
     let parts = RelayParts {
         desk: office.desk.clone(),
         archive: office.archive.clone(),
@@ -37,5 +34,5 @@ pub(super) fn start(settings: &Settings, office: &Office, stopped: &watch::Recei
             }
         }
     };
-    Ok(tokio::spawn(supervise("webhooks", office.meters.tasks.clone(), stopped.clone(), send)))
+    tokio::spawn(supervise("webhooks", office.meters.tasks.clone(), stopped.clone(), send))
 }

@@ -259,33 +259,38 @@ async fn k16_in_a_crash_loop_credits_go_on_and_end_when_the_program_is_left_alon
     ground.verified().await;
 }
 
-/// A receiver that took an event from a program that was gone before it noted that gets it again, under the same id.
+/// A receiver that took an event from a program that was gone before it noted that gets it again, under the same id; the
+/// credit of the investment goes on as if nothing had been.
 #[tokio::test(flavor = "multi_thread")]
 async fn k14_h09_an_event_that_was_sent_and_not_noted_is_sent_again_under_the_same_id() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = database_of(folder.path());
-    let options: Vec<&str> = database.iter().flat_map(|url| ["--database", url.as_str()]).collect();
+    let (mut ground, process) = Ground::lay().await;
+    process.kill();
     let receiver = Receiver::start().await;
-    let process = Process::start_in(folder.path(), &options, &[("SCRIP_KILL_AT", CrashPoint::WebhookSent.name())]).await;
+    let process = ground.start(Some(CrashPoint::WebhookSent.name())).await;
     let session = process.distributor().await;
     let platform = process.handout.distribution_platform_id.to_string();
-    let order = [&["webhook", "set", "--organisation-id", &platform, "--url", &receiver.url][..], &options].concat();
-    let body = paid_body(&process, &session).await;
-    let said = run(&order, &folder.path().join("data"));
+    let database = database_of(ground.folder.path());
+    let mut order = vec!["webhook", "set", "--organisation-id", &platform, "--url", &receiver.url];
+    order.extend(database.iter().flat_map(|url| ["--database", url.as_str()]));
+    let said = run(&order, &ground.folder.path().join("data"));
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    let investment = session.post(INVESTMENTS, &body).await.expect(201).id();
+    let investment = ground.invest(&session).await;
     gone(process).await;
-    let sent = receiver.received();
-    assert_eq!(sent.len(), 1, "it was gone after the first");
-    let process = Process::start_in(folder.path(), &options, &[]).await;
+    assert_eq!(receiver.received().len(), 1, "it was gone after the first");
+    let process = ground.start(None).await;
+    let session = process.distributor().await;
     let messages = receiver.await_events(2).await;
     assert_eq!(messages[1].id(), messages[0].id(), "another id: the receiver cannot see that it has it");
     assert_eq!(messages[1].body, messages[0].body);
     assert_eq!(messages[1].body["investment_id"], investment);
-    // Noted once it was sent: nothing waits, and nothing more comes.
-    let archive = Database::open(&place(&folder.path().join("data"), database.as_deref())).unwrap().reader(1).unwrap();
+    let credit = session.post_empty(&credits(&investment)).await.expect(201).id();
+    ground.expect_succeeded(&session, &investment, &credit).await;
+    // The verdict's events came once each; noted once they were sent, nothing waits, and nothing more comes.
+    receiver.await_events(4).await;
+    let archive = Database::open(&place(&ground.folder.path().join("data"), database.as_deref())).unwrap().reader(1).unwrap();
     await_waiting(&archive, OrganisationId::new(process.handout.distribution_platform_id), 0).await;
-    assert_eq!(receiver.received().len(), 2);
+    assert_eq!(receiver.received().len(), 4);
     process.terminate();
     assert!(process.ended().await.success());
+    ground.verified().await;
 }

@@ -18,12 +18,12 @@ use domain::ids::{HolderId, InvestmentId, OrganisationId};
 use domain::instant::Instant;
 use domain::lease::Lane;
 use domain::webhook::{OutboxChange, RestReason, Waiting, Webhook, WebhookState, next_try};
-use store::{Reader, StoreError};
+use store::Reader;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
-use super::LedgerFault;
 use super::lane::{Holding, LaneKeeper};
+use super::{LedgerFault, read};
 use crate::clock::Clock;
 use crate::crash::CrashPoint;
 use crate::desk::Desk;
@@ -195,7 +195,7 @@ impl Relay {
 
     /// Reads the webhooks, and what is due for those that have nothing left of what was read before.
     async fn refill(&mut self) -> Result<(), LedgerFault> {
-        let webhooks = self.read(Reader::webhooks).await?;
+        let webhooks = read(&self.parts.archive, Reader::webhooks).await?;
         let active: Vec<Webhook> = webhooks.into_iter().filter(|webhook| webhook.state == WebhookState::Active).collect();
         let ids: BTreeSet<OrganisationId> = active.iter().map(|webhook| webhook.organisation_id).collect();
         self.receivers.retain(|id, _| ids.contains(id));
@@ -235,7 +235,7 @@ impl Relay {
         if !self.receivers.get(&id).is_some_and(is_idle) {
             return Ok(());
         }
-        let due = self.read(move |archive| archive.events_due(id, now, EVENTS_READ_MAX)).await?;
+        let due = read(&self.parts.archive, move |archive| archive.events_due(id, now, EVENTS_READ_MAX)).await?;
         if let Some(receiver) = self.receivers.get_mut(&id) {
             receiver.queue.extend(due);
         }
@@ -250,7 +250,7 @@ impl Relay {
                 && let Some(waiting) = receiver.next()
             {
                 if Bug::MarkedBeforeSent.is_planted() {
-                    let OutboxIds { id, organisation_id } = OutboxIds::of(&waiting);
+                    let (id, organisation_id) = (waiting.id, waiting.organisation_id);
                     self.lane.record(SettleOutbox { changes: vec![OutboxChange::Delivered { id, organisation_id }] }).await?;
                 }
                 let (sender, clock) = (self.sender.clone(), self.parts.clock.clone());
@@ -285,7 +285,7 @@ impl Relay {
 
     fn judge(&mut self, Ended { waiting, outcome }: &Ended) {
         let (now, meters, changes) = (self.parts.clock.now(), &self.parts.meters, &mut self.unrecorded);
-        let OutboxIds { id, organisation_id } = OutboxIds::of(waiting);
+        let (id, organisation_id) = (waiting.id, waiting.organisation_id);
         // Where the webhook came to rest meanwhile, what became of the event counts all the same.
         if let Some(receiver) = self.receivers.get_mut(&organisation_id) {
             receiver.landed(waiting.investment_id, outcome, now);
@@ -317,25 +317,5 @@ impl Relay {
                 }
             }
         }
-    }
-
-    async fn read<T: Send + 'static>(
-        &self,
-        query: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, LedgerFault> {
-        let archive = self.parts.archive.clone();
-        Ok(tokio::task::spawn_blocking(move || query(&archive)).await.map_err(|_| LedgerFault::Cut)??)
-    }
-}
-
-/// What names a waiting event.
-struct OutboxIds {
-    id: domain::ids::EventId,
-    organisation_id: OrganisationId,
-}
-
-impl OutboxIds {
-    const fn of(waiting: &Waiting) -> Self {
-        Self { id: waiting.id, organisation_id: waiting.organisation_id }
     }
 }
