@@ -25,13 +25,13 @@ async fn world_with_queue(queue_commands_max: u16) -> World {
 }
 
 /// Keeps every writer of the database waiting until it is let go.
-enum Hold {
+pub enum Hold {
     Embedded(rusqlite::Connection),
     Server { database: String, locker: std::thread::JoinHandle<()> },
 }
 
 impl Hold {
-    fn take(world: &World) -> Self {
+    pub fn take(world: &World) -> Self {
         match crate::world::database_of(world.folder.path()) {
             None => {
                 let connection = rusqlite::Connection::open(world.folder.path().join("data/scrip.sqlite")).unwrap();
@@ -60,7 +60,7 @@ impl Hold {
         Self::Server { database, locker }
     }
 
-    fn release(self) {
+    pub fn release(self) {
         match self {
             Self::Embedded(connection) => connection.execute_batch("ROLLBACK").unwrap(),
             Self::Server { database, locker } => {

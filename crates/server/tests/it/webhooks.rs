@@ -1,5 +1,7 @@
 //! Receivers of webhooks: what they are told, how often, and who is not told (rows H01 to H04, H07 to H09, H11 to H15).
 
+mod unrecorded;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -55,6 +57,8 @@ struct Desk {
     answers: Mutex<VecDeque<Answer>>,
     /// What is answered when nothing is planned; 0 for 200.
     else_answer: Mutex<u16>,
+    /// Nothing is answered while somebody writes here.
+    held: tokio::sync::RwLock<()>,
 }
 
 /// Somebody who receives webhooks, on this machine.
@@ -66,6 +70,7 @@ pub struct Receiver {
 async fn take(State(desk): State<Arc<Desk>>, headers: HeaderMap, bytes: Bytes) -> (StatusCode, HeaderMap) {
     let body = serde_json::from_slice(&bytes).unwrap();
     desk.received.lock().unwrap().push(Received { headers, bytes, body });
+    let _let_go = desk.held.read().await;
     let planned = desk.answers.lock().unwrap().pop_front();
     let (status, header) = planned.unwrap_or_else(|| (*desk.else_answer.lock().unwrap(), None));
     let mut headers = HeaderMap::new();
